@@ -1,0 +1,93 @@
+"""Errors, named by what the caller may do next.
+
+OrderManagerError
++ SettingsInvalid           mend the named variable and start again
++ MalformedMessage          dead-letter it
++ LaneLost                  stop at once: another process may own the symbol by now
++ ExchangeError(ret_code)
+  + Retryable               ask again with the same client_order_id
+    - RateLimited           not applied; ask again after `retry_after_s`
+    - Unavailable           not applied; the exchange or the way to it was away
+    - OutcomeUnknown        sent, answer lost: it may have been applied; look before asking again
+  + Refused                 a final no: record it, announce it, move on
+    - InsufficientBalance
+    - OrderNotFound
+    - DuplicateOrder        the client_order_id is known there: look the order up
+  + AccessDenied            our keys, our address or our account: stop trading and page someone
+"""
+
+
+class OrderManagerError(Exception):
+    """Any error this product raises on purpose."""
+
+
+class SettingsInvalid(OrderManagerError):
+    """A setting that cannot be used; the message names the variable, the limit and what to do."""
+
+
+class MalformedMessage(OrderManagerError):
+    """A message that cannot be a signal or an update.
+
+    `code` is for machines, `field` names the culprit ("" for the whole message), `signal_id` is the
+    sender's id where it could be read.
+    """
+
+    def __init__(self, code: str, field: str, message: str, *, signal_id: str | None = None) -> None:
+        super().__init__(message)
+        self.code = code
+        self.field = field
+        self.message = message
+        self.signal_id = signal_id
+
+
+class LaneLost(OrderManagerError):
+    """The session that holds a symbol's lane is gone, and with it the right to act on the symbol."""
+
+
+class ExchangeError(OrderManagerError):
+    """The exchange, or the way to it, did not do as asked. `ret_code` is 0 when none was received."""
+
+    def __init__(self, message: str, *, ret_code: int = 0) -> None:
+        super().__init__(message)
+        self.message = message
+        self.ret_code = ret_code
+
+
+class Retryable(ExchangeError):
+    """Asking again, with the same client_order_id, may succeed."""
+
+
+class RateLimited(Retryable):
+    """Not applied: too many requests. Wait `retry_after_s` seconds."""
+
+    def __init__(self, message: str, *, ret_code: int = 0, retry_after_s: float = 1.0) -> None:
+        super().__init__(message, ret_code=ret_code)
+        self.retry_after_s = retry_after_s
+
+
+class Unavailable(Retryable):
+    """Not applied: nothing reached the exchange, or it said that it did nothing."""
+
+
+class OutcomeUnknown(Retryable):
+    """Sent, and the answer was lost or says nothing: it may have been applied."""
+
+
+class Refused(ExchangeError):
+    """A final no for this request as it stands."""
+
+
+class InsufficientBalance(Refused):
+    """Not enough funds or margin for the order."""
+
+
+class OrderNotFound(Refused):
+    """The order to cancel or amend is not open at the exchange: gone, filled, or not yet visible."""
+
+
+class DuplicateOrder(Refused):
+    """The exchange has seen this client_order_id before."""
+
+
+class AccessDenied(ExchangeError):
+    """Key, signature, permission, region or account problem: no request can succeed until a person acts."""
