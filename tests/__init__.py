@@ -1,0 +1,1 @@
+"""Tests of the order manager; the folders mirror order_manager/."""
