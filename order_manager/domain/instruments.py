@@ -5,6 +5,9 @@ from decimal import Decimal
 
 from order_manager.domain.orders import Category, OrderType, Side
 
+# Decimal's // raises when its result has more than 28 digits; this stays clear of it.
+MOST_LOTS = Decimal(10) ** 24
+
 
 def floor_to_step(value: Decimal, step: Decimal) -> Decimal:
     """Largest multiple of `step` that is not above `value` (value >= 0)."""
@@ -36,8 +39,14 @@ class Instrument:
     is_trading: bool = True
 
     def quantity_for(self, notional: Decimal, *, price: Decimal) -> Decimal:
-        """Most base quantity, in whole lots, that `notional` quote buys at `price`."""
-        return floor_to_step(notional / price, self.lot_size)
+        """Most base quantity, in whole lots, that `notional` quote buys at `price`; worth `notional` at most.
+
+        Beyond MOST_LOTS it is not floored: no exchange takes that much, so it only meets a maximum.
+        """
+        if notional / price >= self.lot_size * MOST_LOTS:
+            return notional / price
+        # Not floor_to_step(notional / price): the quotient is rounded, perhaps up to a lot too many.
+        return notional // (price * self.lot_size) * self.lot_size
 
     def price_for(self, side: Side, price: Decimal) -> Decimal:
         """`price` on the tick, rounded in our favour: a buy down, a sell up."""

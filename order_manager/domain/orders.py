@@ -118,6 +118,11 @@ class Order:
         return self.status is OrderStatus.PENDING and self.exchange_order_id is None
 
     @property
+    def is_external(self) -> bool:
+        """Not from a signal of ours: another system or a person placed it, and we leave it alone."""
+        return self.signal_id is None
+
+    @property
     def open_notional(self) -> Decimal:
         """Quote value that can still fill; zero for a terminal order."""
         if not self.is_open:
