@@ -1,0 +1,213 @@
+"""Reconciling: our order and the exchange's report -> how ours changes, or None.
+
+The exchange's updates come late, twice and out of order, over several roads. So a report is merged, never
+assigned, and the merge is
+
+- total: any report of the order, at any moment, has an answer;
+- idempotent: a report that was applied changes nothing when it comes again;
+- monotone: filled quantity never shrinks, a terminal order never opens again.
+
+However the reports of one order are shuffled and repeated, they end in the same status, terms, filled
+quantity, cost and fees; the filled deltas sum to the filled quantity; `created` and each terminal event
+come once, and the last terminal event is the final status. Not invariant: `partially_filled` and
+`modified` events fall away when a newer report overtakes them, and a cancel that lost its race against a
+fill is announced as cancelled before it is announced as filled only if we heard of it first.
+"""
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from decimal import Decimal
+from enum import StrEnum
+
+from order_manager.domain.orders import ZERO, Order, OrderReport, OrderStatus, OrderType
+from order_manager.domain.positions import Fill
+
+
+class OrderEvent(StrEnum):
+    """A transition that others hear of."""
+
+    CREATED = "created"
+    MODIFIED = "modified"
+    PARTIALLY_FILLED = "partially_filled"
+    FILLED = "filled"
+    CANCELLED = "cancelled"
+    REJECTED = "rejected"
+
+
+TERMINAL_EVENTS = {
+    OrderStatus.FILLED: OrderEvent.FILLED,
+    OrderStatus.CANCELLED: OrderEvent.CANCELLED,
+    OrderStatus.REJECTED: OrderEvent.REJECTED,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Terms:
+    """What an amendment, or the exchange's price clamp, can change."""
+
+    quantity: Decimal  # base
+    price: Decimal | None  # quote per base; None for a market order
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Modification:
+    before: Terms
+    after: Terms
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Correction:
+    """How one report changes an order.
+
+    `events` are in the order in which they are to be announced. They can be empty: the newer clock, an
+    exchange_order_id or a fee still has to be stored.
+    """
+
+    order: Order  # as it is afterwards
+    events: tuple[OrderEvent, ...] = ()
+    filled_delta: Decimal = ZERO  # base, growth of the filled quantity; zero or more
+    fill_price: Decimal | None = None  # quote per base, average of the growth; None without growth
+    fee_delta: Decimal = ZERO  # positive: paid
+    modification: Modification | None = None  # with the event `modified`
+
+    @property
+    def fill(self) -> Fill | None:
+        """The growth as one fill, for the position; None without growth."""
+        if self.fill_price is None:
+            return None
+        return Fill(
+            side=self.order.request.side,
+            quantity=self.filled_delta,
+            price=self.fill_price,
+            fee=self.fee_delta,
+        )
+
+
+def apply_report(order: Order, report: OrderReport) -> Correction | None:
+    """Merge `report` into `order`; None when it says nothing new.
+
+    A dry-run order, and a report that carries another exchange_order_id, are never merged. A terminal
+    status counts however old the report is: what was closed once stays closed.
+    """
+    if order.status is OrderStatus.DRY_RUN:
+        return None
+    if order.exchange_order_id not in (None, report.exchange_order_id):
+        return None
+    terms = _merged_terms(order, report)
+    filled = max(order.filled_quantity, report.filled_quantity)
+    status = _merged_status(order, report, filled, terms.quantity)
+    after = replace(
+        order,
+        request=replace(order.request, quantity=terms.quantity, price=terms.price),
+        status=status,
+        exchange_order_id=report.exchange_order_id,
+        filled_quantity=filled,
+        average_price=_merged_average(order, report),
+        fees=_merged_fees(order, report),
+        reason=_merged_reason(order, report, status),
+        exchange_updated_at=max(order.exchange_updated_at or report.updated_at, report.updated_at),
+        executed_at=report.updated_at if filled > order.filled_quantity else order.executed_at,
+    )
+    return _correction(order, after) if after != order else None
+
+
+def _is_older(order: Order, report: OrderReport) -> bool:
+    """By the exchange's clock. Equal is not older: two changes can share a millisecond."""
+    return order.exchange_updated_at is not None and report.updated_at < order.exchange_updated_at
+
+
+def _terms_of(order: Order) -> Terms:
+    return Terms(quantity=order.request.quantity, price=order.request.price)
+
+
+def _merged_terms(order: Order, report: OrderReport) -> Terms:
+    ours = _terms_of(order)
+    if _is_older(order, report):
+        return ours
+    quantity = report.quantity if report.quantity > 0 else ours.quantity
+    # The price that Bybit shows of a market order is the bound of its internal IOC limit order.
+    if order.request.order_type is OrderType.MARKET or not report.price:
+        return Terms(quantity=quantity, price=ours.price)
+    return Terms(quantity=quantity, price=report.price)
+
+
+def _merged_status(order: Order, report: OrderReport, filled: Decimal, quantity: Decimal) -> OrderStatus:
+    """By what was filled and what was ever claimed, so that the order of arrival does not matter."""
+    claims = {order.status, report.status}
+    if OrderStatus.FILLED in claims or filled >= quantity:
+        return OrderStatus.FILLED
+    if OrderStatus.CANCELLED in claims or (OrderStatus.REJECTED in claims and filled > 0):
+        return OrderStatus.CANCELLED
+    if OrderStatus.REJECTED in claims:
+        return OrderStatus.REJECTED
+    return OrderStatus.PARTIALLY_FILLED if filled > 0 else OrderStatus.PENDING
+
+
+def _merged_average(order: Order, report: OrderReport) -> Decimal | None:
+    if report.filled_quantity <= order.filled_quantity:
+        return order.average_price
+    if report.average_price:
+        return report.average_price
+    # The exchange owes us the price; the order's own is the nearest we know.
+    return report.price or order.request.price or order.reference_price or order.average_price
+
+
+def _merged_fees(order: Order, report: OrderReport) -> Decimal:
+    """The fees of the larger fill; of equal fills the larger fees, as some reports leave them out."""
+    if report.filled_quantity > order.filled_quantity:
+        return report.fees
+    if report.filled_quantity < order.filled_quantity:
+        return order.fees
+    return max(order.fees, report.fees, key=lambda fees: (abs(fees), fees))
+
+
+def _merged_reason(order: Order, report: OrderReport, status: OrderStatus) -> str | None:
+    """Why it was cancelled or rejected; the first reason heard stays."""
+    if status not in (OrderStatus.CANCELLED, OrderStatus.REJECTED):
+        return None
+    return order.reason or report.reason
+
+
+def _correction(before: Order, after: Order) -> Correction:
+    delta = after.filled_quantity - before.filled_quantity
+    modified = _terms_of(before) != _terms_of(after)
+    return Correction(
+        order=after,
+        events=tuple(_events(before, after, modified=modified)),
+        filled_delta=delta,
+        fill_price=_fill_price(before, after) if delta > 0 else None,
+        fee_delta=after.fees - before.fees,
+        modification=Modification(before=_terms_of(before), after=_terms_of(after)) if modified else None,
+    )
+
+
+def _events(before: Order, after: Order, *, modified: bool) -> list[OrderEvent]:
+    events = [OrderEvent.CREATED] if before.is_in_flight else []
+    if modified:
+        events.append(OrderEvent.MODIFIED)
+    grew = after.filled_quantity > before.filled_quantity
+    if grew and after.status is not OrderStatus.FILLED:
+        events.append(OrderEvent.PARTIALLY_FILLED)
+    if after.status.is_terminal and after.status is not before.status:
+        events.append(TERMINAL_EVENTS[after.status])
+    return events
+
+
+def _fill_price(before: Order, after: Order) -> Decimal:
+    """Average price of the growth: the difference in value over the difference in quantity."""
+    value = after.filled_quantity * (after.average_price or ZERO)
+    known = before.filled_quantity * (before.average_price or ZERO)
+    price = (value - known) / (after.filled_quantity - before.filled_quantity)
+    # Averages come rounded; the difference of two can be nonsense for a tiny growth.
+    return price if price > 0 else after.average_price or ZERO
+
+
+def absence_proves_never_accepted(
+    *, intended_at: datetime, asked_at: datetime, recv_window_s: float, margin_s: float
+) -> bool:
+    """Does "no such order", asked at `asked_at`, prove that the request never took effect?
+
+    Only when no request that was sent at `intended_at` could still be accepted: the exchange refuses one
+    that is older than the receive window; the margin covers clocks and the exchange's own delay.
+    """
+    return asked_at - intended_at > timedelta(seconds=recv_window_s + margin_s)
