@@ -3,7 +3,7 @@
 Run by path, before anything is importable, so the standard library only:
 
     launch.py <signal number> <program> [argument ...]
-    launch.py --file <path of {"argv": [...], "env": {...}, "signal": 15}>
+    launch.py --file <path of {"argv": [...], "env": {...}, "cwd": "/...", "signal": 15}>
 
 The kernel sends the signal to this process (after exec: to the program) when its parent dies, even by
 SIGKILL. Elsewhere than on Linux the program starts all the same, without that promise.
@@ -31,6 +31,7 @@ def main(arguments: list[str]) -> None:
     if arguments[0] == "--file":
         plan = json.loads(Path(arguments[1]).read_text())
         end_with_parent(plan["signal"])
+        os.chdir(plan["cwd"])
         os.execvpe(plan["argv"][0], plan["argv"], plan["env"])
     end_with_parent(int(arguments[0]))
     os.execvp(arguments[1], arguments[1:])
