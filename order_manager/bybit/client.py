@@ -1,0 +1,265 @@
+"""The exchange as the services see it: domain values in and out."""
+
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from decimal import Decimal
+
+import structlog
+
+from order_manager.bybit import wire, wire_account
+from order_manager.bybit.calls import TIME, Calls, rows_of
+from order_manager.bybit.encoding import Value
+from order_manager.bybit.fields import Row, UnknownWireValue, from_ms, optional_text
+from order_manager.bybit.governor import Governor
+from order_manager.bybit.retcodes import CREATE
+from order_manager.bybit.transport import Transport
+from order_manager.bybit.wire_account import BalanceRule, KeyInfo
+from order_manager.domain.exchange import Acceptance, Evidence, Execution
+from order_manager.domain.instruments import Instrument
+from order_manager.domain.orders import Category, OrderReport, OrderRequest
+from order_manager.domain.positions import Position, PositionMode
+from order_manager.domain.state import Market
+from order_manager.errors import DuplicateOrder, ExchangeError, OutcomeUnknown, Refused
+
+log = structlog.get_logger()
+
+AMEND = "/v5/order/amend"
+CANCEL = "/v5/order/cancel"
+REALTIME = "/v5/order/realtime"
+HISTORY = "/v5/order/history"
+EXECUTIONS = "/v5/execution/list"
+POSITIONS = "/v5/position/list"
+WALLET = "/v5/account/wallet-balance"
+KEY = "/v5/user/query-api"
+TICKERS = "/v5/market/tickers"
+INSTRUMENTS = "/v5/market/instruments-info"
+
+PARAMETER_ERROR = 10001
+SETTLE_COINS = ("USDT", "USDC")
+HALF_HISTORY_MS = 3 * 86_400_000  # either side of a moment; order/history spans seven days at most
+
+
+def utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+class BybitClient:
+    """Bybit v5 for one category of one account. Fits `services.ports.Exchange`.
+
+    Reads retry whatever is retryable. place, cancel and amend retry only what was certainly not applied;
+    OutcomeUnknown leaves at once, and nothing is ever sent again blind.
+    """
+
+    def __init__(
+        self,
+        transport: Transport,
+        *,
+        category: Category,
+        governor: Governor | None = None,
+        attempts: int = 3,
+        base_delay_s: float = 1.0,
+        max_delay_s: float = 30.0,
+        multiplier: float = 2.0,
+        balance_coin: str = "USDT",
+        balance_rule: BalanceRule | None = None,
+        pause: Callable[[float], None] = time.sleep,
+        now: Callable[[], datetime] = utc_now,
+    ) -> None:
+        """`pause` is used for every wait and may raise to give up, for instance when a lane is lost.
+
+        `balance_rule` defaults to the account's total for linear, the coin's spendable amount for spot.
+        """
+        self.transport = transport
+        self._calls = Calls(
+            transport,
+            category=category.value,
+            governor=governor,
+            attempts=attempts,
+            base_delay_s=base_delay_s,
+            max_delay_s=max_delay_s,
+            multiplier=multiplier,
+            pause=pause,
+        )
+        self._category = category
+        self._balance_coin = balance_coin
+        self._balance_rule = balance_rule or (
+            BalanceRule.ACCOUNT if category is Category.LINEAR else BalanceRule.COIN_SPENDABLE
+        )
+        self._now = now
+
+    def place_order(self, request: OrderRequest) -> Acceptance:
+        """Send a new order; an order of ours that is there already under its client_order_id is adopted.
+
+        Raises Refused (a final no), OutcomeUnknown (look for evidence before anything else), or
+        RateLimited, Unavailable, AccessDenied (certainly not placed).
+        """
+        try:
+            reply = self._calls.post(CREATE, wire.order_to_wire(request))
+        except DuplicateOrder as error:
+            return self._adopted(request, error)
+        exchange_order_id = optional_text(reply.result, "orderId")
+        if not exchange_order_id:
+            raise OutcomeUnknown("accepted without an orderId")
+        return Acceptance(exchange_order_id=exchange_order_id, at=from_ms(reply.time_ms))
+
+    def cancel_order(self, symbol: str, client_order_id: str) -> None:
+        """Ask for the order's end. OrderNotFound: it is gone, it filled, or is not visible yet; look."""
+        self._calls.post(CANCEL, self._query(symbol, orderLinkId=client_order_id))
+
+    def amend_order(
+        self, symbol: str, client_order_id: str, *, quantity: Decimal | None, price: Decimal | None
+    ) -> None:
+        """Change an open order; `quantity` is the new total. None leaves as it is."""
+        changes = {"qty": quantity, "price": price}
+        body = self._query(symbol, orderLinkId=client_order_id)
+        self._calls.post(AMEND, body | {name: value for name, value in changes.items() if value is not None})
+
+    def evidence(self, symbol: str, client_order_id: str) -> Evidence:
+        """What order/realtime, order/history and execution/list show, asked in this order.
+
+        Raises rather than report an absence that not every one of them confirmed.
+        """
+        asked_at = self._now()
+        query = self._query(symbol, orderLinkId=client_order_id)
+        report = self._find(REALTIME, query) or self._find(HISTORY, query)
+        if report is None and (fills := self.executions(symbol, client_order_id)):
+            report = self._order_of(fills[0], query)
+        return Evidence(report=report, asked_at=asked_at)
+
+    def open_orders(self, symbol: str) -> tuple[OrderReport, ...]:
+        """Every open order of the symbol, those of others on the account included."""
+        reports = [
+            wire.order_report(row, category=self._category)
+            for row in self._calls.rows(REALTIME, self._query(symbol, openOnly=0, limit=50))
+        ]
+        # Pages shift while orders come and go, so one may show twice.
+        unique = {report.exchange_order_id: report for report in reports if not report.status.is_terminal}
+        return tuple(unique.values())
+
+    def executions(self, symbol: str, client_order_id: str) -> tuple[Execution, ...]:
+        """The order's fills, oldest first."""
+        found: dict[str, Execution] = {}
+        for row in self._calls.rows(EXECUTIONS, self._query(symbol, orderLinkId=client_order_id, limit=100)):
+            _check_link_id(row, client_order_id)
+            fill = wire.execution(row, category=self._category)
+            found[fill.exec_id] = fill
+        return tuple(sorted(found.values(), key=lambda fill: (fill.executed_at, fill.exec_id)))
+
+    def instrument(self, symbol: str) -> Instrument | None:
+        """The symbol's rules; None if the exchange does not list it."""
+        try:
+            rows = list(self._calls.rows(INSTRUMENTS, self._query(symbol), signed=False))
+        except Refused as error:
+            if error.ret_code == PARAMETER_ERROR:  # "symbol invalid"
+                return None
+            raise
+        row = next((row for row in rows if row.get("symbol") == symbol), None)
+        return wire_account.instrument(row, category=self._category) if row else None
+
+    def instruments(self) -> tuple[Instrument, ...]:
+        """Every listed instrument; one that cannot be read is logged and left out."""
+        found: list[Instrument] = []
+        for row in self._calls.rows(
+            INSTRUMENTS, {"category": self._category.value, "limit": 1000}, signed=False
+        ):
+            try:
+                found.append(wire_account.instrument(row, category=self._category))
+            except UnknownWireValue as error:
+                log.warning("instrument_unreadable", symbol=row.get("symbol"), error=str(error))
+        return tuple(found)
+
+    def market(self, symbol: str) -> Market:
+        reply = self._calls.get(TICKERS, self._query(symbol), signed=False)
+        row = next((row for row in rows_of(reply) if row.get("symbol") == symbol), None)
+        if row is None:
+            raise UnknownWireValue("list", None, reply.result)
+        return wire_account.market(row, at=from_ms(reply.time_ms))
+
+    def available_balance(self) -> Decimal:
+        """What new orders may spend, by the client's balance rule."""
+        reply = self._calls.get(WALLET, {"accountType": "UNIFIED", "coin": self._balance_coin})
+        accounts = rows_of(reply)
+        if not accounts:
+            raise UnknownWireValue("list", accounts, reply.result)
+        return wire_account.available_balance(accounts[0], rule=self._balance_rule, coin=self._balance_coin)
+
+    def positions(self, symbol: str | None = None) -> tuple[Position, ...]:
+        """The symbol's position, even when flat; without a symbol every position that is not flat.
+
+        Spot has none: there the wallet is the position.
+        """
+        if self._category is Category.SPOT:
+            return ()
+        places = [("symbol", symbol)] if symbol else [("settleCoin", coin) for coin in SETTLE_COINS]
+        rows: dict[str, list[Row]] = {}
+        for name, value in places:
+            query: dict[str, Value] = {"category": self._category.value, name: value, "limit": 200}
+            for row in self._calls.rows(POSITIONS, query):
+                rows.setdefault(optional_text(row, "symbol"), []).append(row)
+        return tuple(wire_account.position(name, legs) for name, legs in rows.items())
+
+    def position_mode(self, symbol: str) -> PositionMode:
+        """One-way where the exchange shows no row: spot, or a symbol never touched."""
+        found = self.positions(symbol)
+        return found[0].mode if found else PositionMode.ONE_WAY
+
+    def key_info(self) -> KeyInfo:
+        """What our API key may do."""
+        return wire_account.key_info(self._calls.get(KEY, {}).result)
+
+    def server_time(self) -> datetime:
+        reply = self._calls.get(TIME, {}, signed=False)
+        return wire_account.server_time(reply.result, reply.time_ms)
+
+    def clock_skew_ms(self) -> int:
+        """How far our clock is ahead of the exchange's."""
+        return self._calls.clock_skew_ms()
+
+    def _query(self, symbol: str, **more: Value) -> dict[str, Value]:
+        return {"category": self._category.value, "symbol": symbol, **more}
+
+    def _find(self, endpoint: str, query: dict[str, Value]) -> OrderReport | None:
+        """The order with the query's link id, or None; stops at the first page that has it."""
+        for row in self._calls.rows(endpoint, query):
+            _check_link_id(row, str(query["orderLinkId"]))
+            return wire.order_report(row, category=self._category)
+        return None
+
+    def _order_of(self, fill: Execution, query: dict[str, Value]) -> OrderReport:
+        """The order behind a fill: an old one shows only when history is asked about its own days."""
+        around = round(fill.executed_at.timestamp() * 1000)
+        window: dict[str, Value] = {
+            "startTime": around - HALF_HISTORY_MS,
+            "endTime": around + HALF_HISTORY_MS,
+        }
+        report = self._find(HISTORY, query | window)
+        if report is None:
+            raise OutcomeUnknown(f"{query['orderLinkId']}: it has fills, but no order shows yet")
+        return report
+
+    def _adopted(self, request: OrderRequest, duplicate: DuplicateOrder) -> Acceptance:
+        """The order that already has this client_order_id, if it is the wanted one."""
+        try:
+            report = self.evidence(request.symbol, request.client_order_id).report
+        except (ExchangeError, UnknownWireValue) as error:
+            # The look-up failed; that it "was not applied" must not sound as if the order was not.
+            raise OutcomeUnknown(f"duplicate, and looking it up failed: {error}") from error
+        if report is None:
+            raise OutcomeUnknown(
+                "duplicate, and the order does not show yet", ret_code=duplicate.ret_code
+            ) from duplicate
+        wanted = (request.symbol, request.side, request.order_type, request.quantity)
+        if (report.symbol, report.side, report.order_type, report.quantity) != wanted:
+            raise Refused(
+                f"another order has the client_order_id {request.client_order_id}",
+                ret_code=duplicate.ret_code,
+            ) from duplicate
+        log.info("order_adopted", exchange_order_id=report.exchange_order_id, symbol=request.symbol)
+        return Acceptance(exchange_order_id=report.exchange_order_id, at=report.created_at)
+
+
+def _check_link_id(row: Row, client_order_id: str) -> None:
+    """An answer about another order proves nothing about ours."""
+    if row.get("orderLinkId") != client_order_id:
+        raise UnknownWireValue("orderLinkId", row.get("orderLinkId"), row)
