@@ -1,0 +1,150 @@
+"""The exchange as a whole: engine, accounts by key, ledger, journal, limits and faults in one place."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+
+from order_manager.paper.accounts import MARGIN_COIN, ONE_WAY, Account
+from order_manager.paper.engine import Engine
+from order_manager.paper.faults import Faults
+from order_manager.paper.floor import ACCOUNT, WALLET
+from order_manager.paper.instruments import default_instruments
+from order_manager.paper.journal import Journal
+from order_manager.paper.ledger import Ledger
+from order_manager.paper.limits import (
+    DEFAULT_CREATE_LIMIT,
+    DEFAULT_READ_LIMIT,
+    AddressLimit,
+    RateLimits,
+)
+from order_manager.paper.orders import Order
+from order_manager.paper.restore import restore
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PaperSettings:
+    """How the paper exchange behaves. Times in milliseconds, limits in requests per second."""
+
+    host: str = "127.0.0.1"
+    port: int = 4700  # 0 takes any free port
+    seed: int = 7
+    keys: tuple[tuple[str, str], ...] = ()  # (api key, secret), one account each
+    control_token: str = ""  # no token, no control path
+    balance: Decimal = Decimal(100_000)  # USDT each account starts with
+    price_interval_ms: int = 200  # 0 freezes the price paths
+    ack_delay_ms: int = 0  # from the acknowledgement to the market; until then an order is invisible
+    create_limit: int = DEFAULT_CREATE_LIMIT
+    read_limit: int = DEFAULT_READ_LIMIT
+    ip_limit: bool = False
+    extra_symbols: int = 0
+    partial_fill_chance: float = 0.15
+    state_file: Path | None = None
+    ledger_limit: int = 1_000_000  # entries kept
+
+
+class Exchange:
+    """State and rules, no sockets."""
+
+    def __init__(self, settings: PaperSettings, now_ms: int) -> None:
+        self.settings = settings
+        self.journal = Journal(settings.state_file)
+        self.limits = RateLimits(create_limit=settings.create_limit, read_limit=settings.read_limit)
+        self.addresses = AddressLimit(is_on=settings.ip_limit)
+        self.faults = Faults()
+        self.ledger = Ledger(limit=settings.ledger_limit)
+        self.by_key: dict[str, Account] = {}
+        self.engine = self._new_engine()
+        restore(self.journal.read(), self.engine, self.ledger)
+        self._committed_seq = self.ledger.last_seq
+        self._listen()
+        self.journal.open()
+        self._open_accounts(now_ms)
+        self._started_ms, self._start_tick = now_ms, self.engine.tick
+        for order in self.waiting_orders():
+            self.engine.activate(order, now_ms)
+        self.commit()
+
+    def add_account(
+        self, api_key: str, api_secret: str, balances: Mapping[str, Decimal], mode: int, now_ms: int
+    ) -> Account:
+        """Open an account for a new key, or change the secret of a known one, whose funds stay."""
+        account = self.by_key.get(api_key)
+        if account is not None:
+            account.api_secret = api_secret
+            self.engine.emit(ACCOUNT, now_ms, account)
+            return account
+        uid = 1_000_001 + len(self.engine.accounts)
+        account = Account(
+            uid=uid, api_key=api_key, api_secret=api_secret, created_ms=now_ms, default_mode=mode
+        )
+        self.engine.accounts[uid] = self.by_key[api_key] = account
+        self.engine.emit(ACCOUNT, now_ms, account)
+        for coin, amount in balances.items():
+            account.coins[coin].balance = amount
+            self.engine.emit(WALLET, now_ms, account, coin=coin)
+        return account
+
+    def move_prices(self, now_ms: int) -> None:
+        """Advance the price paths to where the clock says they are."""
+        interval = self.settings.price_interval_ms
+        if not interval:
+            return
+        tick = self._start_tick + (now_ms - self._started_ms) // interval
+        if tick > self.engine.tick:
+            self.engine.advance(tick, now_ms)
+            self.commit()
+
+    def activate(self, order: Order, now_ms: int) -> None:
+        """Let an invisible order reach the market, unless it has gone since."""
+        account = self.engine.accounts.get(order.uid)
+        if account is not None and account.by_id.get(order.order_id) is order:
+            self.engine.activate(order, now_ms)
+            self.commit()
+
+    def waiting_orders(self) -> list[Order]:
+        """Accepted orders that have not reached the market."""
+        accounts = self.engine.accounts.values()
+        of_category = (orders for account in accounts for orders in account.open_orders.values())
+        return [order for orders in of_category for order in orders.values() if not order.is_visible]
+
+    def reset(self, now_ms: int) -> None:
+        """Back to the start: configured accounts, no orders, original instruments and prices."""
+        self.journal.restart()
+        self.ledger.clear()
+        self.limits.clear()
+        self.faults.clear()
+        self.by_key.clear()
+        listeners = self.engine.listeners
+        self.engine = self._new_engine()
+        self.engine.listeners = listeners
+        self._open_accounts(now_ms)
+        self._started_ms, self._start_tick = now_ms, 0
+        self.commit()
+
+    def commit(self) -> None:
+        """Make durable what happened since the last call. Cheap when nothing did."""
+        if self.settings.state_file is None:
+            entries = []
+        else:
+            entries = self.ledger.after(self._committed_seq)
+        self._committed_seq = self.ledger.last_seq
+        self.journal.commit(self.engine.tick, entries)
+
+    def _new_engine(self) -> Engine:
+        settings = self.settings
+        return Engine(
+            default_instruments(extra_symbols=settings.extra_symbols),
+            seed=settings.seed,
+            partial_fill_chance=settings.partial_fill_chance,
+        )
+
+    def _listen(self) -> None:
+        self.engine.listeners.append(self.ledger.listen)
+        if self.settings.state_file is not None:
+            self.engine.listeners.append(self.journal.listen)
+
+    def _open_accounts(self, now_ms: int) -> None:
+        self.by_key.update({account.api_key: account for account in self.engine.accounts.values()})
+        for api_key, api_secret in self.settings.keys:
+            self.add_account(api_key, api_secret, {MARGIN_COIN: self.settings.balance}, ONE_WAY, now_ms)

@@ -1,0 +1,235 @@
+"""Private endpoints that only read."""
+
+from bisect import bisect_left
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+from order_manager.paper.accounts import HEDGE, Account, Position
+from order_manager.paper.exchange import Exchange
+from order_manager.paper.floor import FEE_RATES
+from order_manager.paper.instruments import LINEAR
+from order_manager.paper.market_data import Json
+from order_manager.paper.numbers import plain
+from order_manager.paper.order_entry import Params, read_category, read_market
+from order_manager.paper.orders import CLOSED_STATUSES, Fill, Order
+from order_manager.paper.paging import encode_cursor, page, read_cursor, read_limit, read_window
+from order_manager.paper.refusals import ApiRefusal
+from order_manager.paper.wire import fill_to_wire, order_to_wire, position_to_wire, wallet_to_wire
+
+_DAY_MS = 24 * 3600 * 1000
+
+
+def realtime(exchange: Exchange, account: Account, params: Params, now_ms: int) -> Json:
+    """Open orders, or with openOnly=1 the recently closed, newest first."""
+    category = read_category(params)
+    if category == LINEAR and not (
+        params.get("symbol") or params.get("baseCoin") or params.get("settleCoin")
+    ):
+        raise ApiRefusal(10001, "params error: symbol, baseCoin or settleCoin is required")
+    if params.get("openOnly") not in (None, "", "0", "1"):
+        raise ApiRefusal(10001, f"params error: openOnly invalid {params.get('openOnly')}")
+    limit = read_limit(params, default=20, most=50)
+    before = read_cursor(params)
+    if params.get("orderId") or params.get("orderLinkId"):
+        orders = _named(account, params, category)
+        found = (o for o in orders if o.is_visible and (o.is_open or account.is_recently_closed(o)))
+    elif params.get("openOnly") == "1":
+        orders = _newest_first(account, before)
+        found = (o for o in orders if not o.is_open and account.is_recently_closed(o))
+    else:
+        open_orders = reversed(list(account.open_orders[category].values()))
+        found = (o for o in open_orders if o.is_visible and (before is None or o.number < before))
+    return _orders_page(exchange, params, category, found, limit)
+
+
+def history(exchange: Exchange, account: Account, params: Params, now_ms: int) -> Json:
+    """Closed orders of the asked window, newest first. Cancelled ones without fills stay one day."""
+    category = read_category(params)
+    status = params.get("orderStatus")
+    if status and status not in CLOSED_STATUSES:
+        raise ApiRefusal(181017, "OrderStatus must be final status")
+    start, end = read_window(params, now_ms)
+    limit = read_limit(params, default=20, most=50)
+    before = read_cursor(params)
+    if params.get("orderId") or params.get("orderLinkId"):
+        orders = _named(account, params, category)
+    else:
+        orders = _newest_first(account, before)
+    found = (
+        order
+        for order in orders
+        if not order.is_open
+        and start <= order.created_ms <= end
+        and (order.cum_qty or now_ms - order.updated_ms <= _DAY_MS)
+        and (not status or order.status == status)
+    )
+    return _orders_page(exchange, params, category, found, limit)
+
+
+def executions(exchange: Exchange, account: Account, params: Params, now_ms: int) -> Json:
+    """Fills of the asked window, newest first; an order id overrides every other filter."""
+    category = read_category(params)
+    limit = read_limit(params, default=50, most=100)
+    before = read_cursor(params)
+    symbol = None
+    fills: Iterator[Fill]
+    if params.get("orderId") or params.get("orderLinkId"):
+        fills = (fill for order in _named(account, params, category) for fill in reversed(order.fills))
+    else:
+        start, end = read_window(params, now_ms)
+        if params.get("symbol"):
+            symbol = read_market(params, category, exchange.engine.markets).instrument.symbol
+        fills = (fill for fill in reversed(account.fills) if start <= fill.time_ms <= end)
+        if params.get("execType") not in (None, "", "Trade"):
+            fills = iter(())
+    owned = ((fill, account.by_id[fill.order_id]) for fill in fills)
+    found = (
+        (fill, order)
+        for fill, order in owned
+        if order.category == category
+        and symbol in (None, order.symbol)
+        and (before is None or fill.number < before)
+    )
+    rows, has_more = page(found, limit)
+    return {
+        "category": category,
+        "list": [fill_to_wire(fill, order, exchange.engine.market_of(order)) for fill, order in rows],
+        "nextPageCursor": encode_cursor(rows[-1][0].number) if has_more else "",
+    }
+
+
+def positions(exchange: Exchange, account: Account, params: Params, now_ms: int) -> Json:
+    """With a symbol its legs, flat ones too; with settleCoin only what is held."""
+    if params.get("category") != LINEAR:
+        raise ApiRefusal(10001, f"params error: category invalid {params.get('category')}")
+    limit = read_limit(params, default=20, most=200)
+    first = read_cursor(params) or 0
+    if params.get("symbol"):
+        symbol = read_market(params, LINEAR, exchange.engine.markets).instrument.symbol
+        indexes = (1, 2) if account.mode_for(symbol) == HEDGE else (0,)
+        flat = (Position(uid=account.uid, symbol=symbol, idx=idx) for idx in indexes)
+        legs = [account.positions.get((symbol, leg.idx), leg) for leg in flat]
+    elif params.get("settleCoin"):
+        is_known = params["settleCoin"] == "USDT"
+        legs = [leg for leg in account.positions.values() if leg.size and is_known]
+    else:
+        raise ApiRefusal(10001, "params error: symbol or settleCoin is required")
+    markets, tick = exchange.engine.markets, exchange.engine.tick
+    shown = legs[first : first + limit]
+    return {
+        "category": LINEAR,
+        "list": [position_to_wire(leg, account, markets[LINEAR, leg.symbol], tick) for leg in shown],
+        "nextPageCursor": encode_cursor(first + limit) if first + limit < len(legs) else "",
+    }
+
+
+def wallet_balance(exchange: Exchange, account: Account, params: Params, now_ms: int) -> Json:
+    if params.get("accountType") != "UNIFIED":
+        raise ApiRefusal(10001, "params error: accountType must be UNIFIED")
+    coins = [coin for coin in str(params.get("coin") or "").split(",") if coin]
+    return {"list": [wallet_to_wire(exchange.engine, account, coins or None)]}
+
+
+def account_info(exchange: Exchange, account: Account, params: Params, now_ms: int) -> Json:
+    return {
+        "unifiedMarginStatus": 5,
+        "marginMode": "REGULAR_MARGIN",
+        "isMasterTrader": False,
+        "spotHedgingStatus": "OFF",
+        "updatedTime": str(account.created_ms),
+        "dcpStatus": "OFF",
+        "timeWindow": 10,
+        "smpGroup": 0,
+    }
+
+
+def fee_rate(exchange: Exchange, account: Account, params: Params, now_ms: int) -> Json:
+    category = read_category(params)
+    if params.get("symbol"):
+        symbols = [read_market(params, category, exchange.engine.markets).instrument.symbol]
+    else:
+        symbols = [symbol for of_category, symbol in exchange.engine.markets if of_category == category]
+    maker, taker = (plain(rate) for rate in FEE_RATES[category])
+    rows = [{"symbol": symbol, "takerFeeRate": taker, "makerFeeRate": maker} for symbol in symbols]
+    return {"list": rows} if category == LINEAR else {"category": category, "list": rows}
+
+
+def query_api(exchange: Exchange, account: Account, params: Params, now_ms: int) -> Json:
+    created = datetime.fromtimestamp(account.created_ms / 1000, UTC)
+    return {
+        "id": str(account.uid),
+        "note": "paper",
+        "apiKey": account.api_key,
+        "readOnly": 0,
+        "secret": "",
+        "permissions": {
+            "ContractTrade": ["Order", "Position"],
+            "Spot": ["SpotTrade"],
+            "Wallet": ["AccountTransfer"],
+            "Options": [],
+            "Derivatives": [],
+            "Exchange": [],
+            "Earn": [],
+        },
+        "ips": ["*"],
+        "type": 1,
+        "deadlineDay": 90,
+        "expiredAt": created.replace(year=created.year + 10, day=min(created.day, 28)).isoformat(),
+        "createdAt": created.isoformat(),
+        "unified": 0,
+        "uta": 1,
+        "userID": account.uid,
+        "inviterID": 0,
+        "vipLevel": "No VIP",
+        "mktMakerLevel": "0",
+        "affiliateID": 0,
+        "rsaPublicKey": "",
+        "isMaster": True,
+        "parentUid": "0",
+        "kycLevel": "LEVEL_DEFAULT",
+        "kycRegion": "",
+    }
+
+
+def _named(account: Account, params: Params, category: str) -> Iterator[Order]:
+    """The order that orderId, else orderLinkId, names: one or none."""
+    if params.get("orderId"):
+        order = account.by_id.get(params["orderId"])
+    else:
+        order = account.by_link.get(params["orderLinkId"])
+    return iter([order] if order is not None and order.category == category else [])
+
+
+def _newest_first(account: Account, before: int | None) -> Iterator[Order]:
+    """All orders of the account created before order number `before`."""
+    orders = account.orders
+    end = len(orders) if before is None else bisect_left(orders, before, key=lambda order: order.number)
+    return (orders[index] for index in range(end - 1, -1, -1))
+
+
+def _orders_page(
+    exchange: Exchange, params: Params, category: str, orders: Iterator[Order], limit: int
+) -> Json:
+    symbol, base, settle = params.get("symbol"), params.get("baseCoin"), params.get("settleCoin")
+    is_named = bool(params.get("orderId") or params.get("orderLinkId"))
+    if symbol and not is_named:
+        read_market(params, category, exchange.engine.markets)
+
+    def fits(order: Order) -> bool:
+        if order.category != category or params.get("orderFilter") not in (None, "", "Order"):
+            return False
+        if is_named:
+            return True
+        if symbol:
+            return bool(order.symbol == symbol)
+        instrument = exchange.engine.market_of(order).instrument
+        if base:
+            return bool(instrument.base_coin == base)
+        return bool(not settle or category != LINEAR or instrument.quote_coin == settle)
+
+    found, has_more = page((order for order in orders if fits(order)), limit)
+    return {
+        "category": category,
+        "list": [order_to_wire(order, exchange.engine.market_of(order)) for order in found],
+        "nextPageCursor": encode_cursor(found[-1].number) if has_more else "",
+    }
