@@ -59,7 +59,9 @@ def ret_code(
     code: int, *, result: Any = None, message: str = "", time_ms: int = 1_700_000_000_000, **headers: str
 ) -> Answer:
     envelope = {"retCode": code, "retMsg": message, "result": result or {}, "time": time_ms}
-    return http(json.dumps(envelope), headers={name.replace("_", "-"): value for name, value in headers.items()})
+    return http(
+        json.dumps(envelope), headers={name.replace("_", "-"): value for name, value in headers.items()}
+    )
 
 
 def rows(*found: Any, cursor: str = "") -> Answer:
@@ -144,7 +146,7 @@ class PretendBybit:
                     answer = self.script.pop(0) if self.script else http("nothing scripted", status=404)
                     if not answer(connection):
                         return
-        except OSError:
+        except (OSError, ValueError):  # the peer went away, or did not speak HTTP
             return
 
 

@@ -32,7 +32,9 @@ def signature(vector: dict[str, Any]) -> str:
 def decoded(query: str) -> tuple[dict[str, str], str]:
     """What a caller would hand in: plain values, and the cursor as the exchange gave it."""
     cursor = next((part[7:] for part in query.split("&") if part.startswith("cursor=")), "")
-    return {name: value for name, value in parse_qsl(query, keep_blank_values=True) if name != "cursor"}, cursor
+    return {
+        name: value for name, value in parse_qsl(query, keep_blank_values=True) if name != "cursor"
+    }, cursor
 
 
 def test_the_vectors_are_all_there():

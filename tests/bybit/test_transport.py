@@ -36,7 +36,9 @@ AFTER_SENDING = {
 
 
 @pytest.mark.parametrize("answer", AFTER_SENDING.values(), ids=AFTER_SENDING.keys())
-def test_a_write_whose_answer_was_lost_is_sent_once_and_its_outcome_is_unknown(answer, exchange: PretendBybit):
+def test_a_write_whose_answer_was_lost_is_sent_once_and_its_outcome_is_unknown(
+    answer, exchange: PretendBybit
+):
     exchange.play(answer)
     with pytest.raises(OutcomeUnknown):
         a_transport(exchange.url).post(CREATE, {"symbol": "BTCUSDT"})
@@ -222,7 +224,10 @@ def test_calls_are_reported_with_their_outcome(exchange: PretendBybit):
     transport.post(CREATE, {})
     with pytest.raises(OutcomeUnknown):
         transport.post(CREATE, {})
-    assert [(endpoint, outcome) for endpoint, outcome, _ in seen] == [(CREATE, "ok"), (CREATE, "OutcomeUnknown")]
+    assert [(endpoint, outcome) for endpoint, outcome, _ in seen] == [
+        (CREATE, "ok"),
+        (CREATE, "OutcomeUnknown"),
+    ]
     assert all(0 < seconds < 5 for *_, seconds in seen)
 
 
