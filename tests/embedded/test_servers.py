@@ -1,9 +1,12 @@
 """The embedded servers start, forget nothing at a SIGKILL, and keep their secrets."""
 
 import stat
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import psycopg2
 import pytest
 import redis
@@ -52,6 +55,26 @@ def test_postgres_keeps_committed_rows_through_sigkill(folder: Path) -> None:
         assert query(server, "SHOW server_encoding") == [("UTF8",)]
     finally:
         process.stop()
+
+
+def test_postgres_ends_with_a_parent_that_is_killed(folder: Path) -> None:
+    code = f"""
+import time
+from pathlib import Path
+from order_manager.embedded import PostgresServer
+server = PostgresServer(data_dir=Path({str(folder)!r}), port={free_port()}, password="x", durable=False)
+server.prepare()
+process = server.process(Path({str(folder)!r}) / "postgres.log")
+process.start(server.is_ready)
+print(process.pid, flush=True)
+time.sleep(600)
+"""
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as parent:
+        assert parent.stdout is not None
+        postgres = psutil.Process(int(parent.stdout.readline()))
+        family = [postgres, *postgres.children()]
+        parent.kill()
+    assert psutil.wait_procs(family, timeout=10)[1] == []
 
 
 def test_postgres_starts_over_the_pid_file_of_a_stranger(folder: Path) -> None:
