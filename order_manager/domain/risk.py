@@ -103,6 +103,8 @@ def price_findings(price: Decimal, order_type: OrderType, state: TradingState) -
         f"the limit price {{value}} {quote} is below the exchange's minimum of {{limit}}",
         code="price_out_of_range",
     )
+    if state.instrument.max_price is None and price <= highest:
+        return  # the exchange names no maximum
     yield at_most(
         "max_price",
         price,

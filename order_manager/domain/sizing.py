@@ -47,14 +47,15 @@ def minimum_findings(draft: Draft, instrument: Instrument) -> Iterator[Finding]:
         least = max(least, instrument.min_quantity)
     unit = instrument.base_coin
     yield at_least(
-        "below_min_quantity",
+        "min_quantity",
         quantity,
         least,
         f"{draft.value:f} {instrument.quote_coin} buys or sells {{value}} {unit} in whole lots, "
         f"below the minimum of {{limit}} {unit}",
+        code="below_min_quantity",
     )
     if not _closes_leg(draft.intent, quantity, instrument):
-        yield _notional_finding(quantity, draft.price, instrument, "the order")
+        yield _notional_finding("min_notional", quantity * draft.price, instrument, "the order")
 
 
 def meets_minimum(draft: Draft, instrument: Instrument) -> bool:
@@ -69,12 +70,13 @@ def _closes_leg(intent: Intent, quantity: Decimal, instrument: Instrument) -> bo
     )
 
 
-def _notional_finding(quantity: Decimal, price: Decimal, instrument: Instrument, subject: str) -> Finding:
+def _notional_finding(rule: str, notional: Decimal, instrument: Instrument, subject: str) -> Finding:
     return at_least(
-        "below_min_notional",
-        quantity * price,
+        rule,
+        notional,
         instrument.min_notional,
         f"{subject} is worth {{value}} {instrument.quote_coin}, below the minimum of {{limit}}",
+        code="below_min_notional",
     )
 
 
@@ -107,11 +109,12 @@ def slice_findings(draft: Draft, instrument: Instrument, rules: TradingRules) ->
     maximum = instrument.max_quantity(draft.order_type)
     if not rules.enable_order_splitting:
         yield at_most(
-            "above_max_quantity",
+            "max_quantity",
             quantity,
             maximum,
             f"{{value}} {unit} exceeds the exchange's maximum of {{limit}} {unit} for a {draft.order_type} "
             "order; order splitting is off",
+            code="above_max_quantity",
         )
         return
     largest = largest_slice(draft, instrument, rules)
@@ -123,7 +126,7 @@ def slice_findings(draft: Draft, instrument: Instrument, rules: TradingRules) ->
         code="max_single_order_size",
     )
     yield at_most(
-        "above_max_quantity",
+        "max_slices",
         quantity,
         largest * rules.max_slices,
         f"{{value}} {unit} exceeds {{limit}} {unit}: {rules.max_slices} slices of at most {largest:f} {unit}",
@@ -138,12 +141,13 @@ def _smallest_slice_findings(
     if len(slices) == 1:
         return  # the whole was checked, and may be exempt
     yield at_least(
-        "below_min_quantity",
+        "slice_min_quantity",
         slices[-1],
         instrument.min_quantity,
         f"a slice of {{value}} {instrument.base_coin} is below the minimum of {{limit}}",
+        code="below_min_quantity",
     )
-    yield _notional_finding(slices[-1], price, instrument, "a slice")
+    yield _notional_finding("slice_min_notional", slices[-1] * price, instrument, "a slice")
 
 
 def largest_slice(draft: Draft, instrument: Instrument, rules: TradingRules) -> Decimal:
