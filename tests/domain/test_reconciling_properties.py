@@ -1,0 +1,131 @@
+"""Reports shuffled and repeated: what stays the same however they arrive."""
+
+from collections import Counter
+from dataclasses import replace
+from decimal import Decimal
+
+from hypothesis import given
+from hypothesis import strategies as st
+from order_manager.domain.orders import OrderStatus
+from order_manager.domain.reconciling import TERMINAL_EVENTS, OrderEvent, apply_report
+
+from tests.builders import D, a_report, an_order, at
+
+LOT = D("0.001")
+
+
+@st.composite
+def histories(draw, *, race=False):
+    """Reports of one order as the exchange would make them, oldest first; changes may share a moment."""
+    report, clock = a_report(quantity=draw(st.integers(5, 20)) * LOT), 1
+    reports = [report]
+    if not race and draw(st.booleans()) and draw(st.booleans()):
+        return [replace(report, status=OrderStatus.REJECTED, reason="EC_PostOnlyWillTakeLiquidity")]
+    for step in draw(st.lists(st.sampled_from(["fill", "amend"]), max_size=5)):
+        open_lots = int((report.quantity - report.filled_quantity) / LOT)
+        if step == "amend":
+            clock += 1  # an amendment takes a round trip: never in the same moment
+            quantity = report.filled_quantity + draw(st.integers(1, 20)) * LOT
+            report = replace(report, quantity=quantity, price=D(draw(st.integers(40000, 50000))))
+        elif open_lots > 1:
+            clock += draw(st.integers(0, 1))
+            report = filled(draw, report, draw(st.integers(1, open_lots - 1)) * LOT)
+        report = replace(report, updated_at=at(clock))
+        reports.append(report)
+    return [*reports, *endings(draw, report, clock, race=race)]
+
+
+def endings(draw, report, clock, *, race):
+    """Nothing, a fill of the rest, a cancel, or a cancel that loses its race against a fill."""
+    clock += draw(st.integers(0, 1))
+    report = replace(report, updated_at=at(clock))
+    cancelled = replace(report, status=OrderStatus.CANCELLED, reason="CancelByUser")
+    rest = filled(draw, report, report.quantity - report.filled_quantity)
+    done = replace(rest, status=OrderStatus.FILLED)
+    if race:
+        return [cancelled, replace(done, updated_at=at(clock + draw(st.integers(-1, 1))))]
+    return draw(st.sampled_from([[], [done], [cancelled]]))
+
+
+def filled(draw, report, quantity):
+    price, total = D(draw(st.integers(40000, 50000))), report.filled_quantity + quantity
+    value = report.filled_quantity * (report.average_price or 0) + quantity * price
+    fee = draw(st.decimals("-1", "1", places=3))
+    return replace(
+        report,
+        status=OrderStatus.PARTIALLY_FILLED,
+        filled_quantity=total,
+        average_price=value / total,
+        fees=report.fees + fee,
+    )
+
+
+@st.composite
+def shuffled(draw, *, race=False):
+    """A history, and all of it in any order with repeats."""
+    history = draw(histories(race=race))
+    repeats = draw(st.lists(st.sampled_from(history), max_size=6))
+    return history, draw(st.permutations([*history, *repeats]))
+
+
+def heard(reports):
+    """The order after `reports`, and the corrections on the way."""
+    order, corrections = an_order(exchange_order_id=None, quantity=reports[0].quantity), []
+    for report in reports:
+        correction = apply_report(order, report)
+        if correction is not None:
+            assert not order.status.is_terminal or correction.order.status.is_terminal
+            assert correction.order.filled_quantity - order.filled_quantity == correction.filled_delta >= 0
+            order = correction.order
+            corrections.append(correction)
+    return order, corrections
+
+
+def events_of(corrections):
+    return Counter(event for correction in corrections for event in correction.events)
+
+
+def what_others_rely_on(order):
+    return replace(order, executed_at=None)
+
+
+@given(shuffled())
+def test_any_order_of_arrival_ends_in_the_same_order(case):
+    history, arrival = case
+    assert what_others_rely_on(heard(arrival)[0]) == what_others_rely_on(heard(history)[0])
+
+
+@given(shuffled())
+def test_what_was_filled_is_booked_once(case):
+    order, corrections = heard(case[1])
+    fills = [correction.fill for correction in corrections if correction.fill]
+    assert sum(fill.quantity for fill in fills) == order.filled_quantity
+    assert sum(correction.fee_delta for correction in corrections) == order.fees
+    value = order.filled_quantity * (order.average_price or Decimal(0))
+    assert abs(sum(fill.quantity * fill.price for fill in fills) - value) < D("1e-15")
+
+
+@given(shuffled())
+def test_created_comes_first_and_terminal_events_come_once_and_last(case):
+    history, arrival = case
+    order, corrections = heard(arrival)
+    events = events_of(corrections)
+    told = [event for correction in corrections for event in correction.events]
+    assert told[0] is OrderEvent.CREATED
+    terminal = {event: count for event, count in events.items() if event in TERMINAL_EVENTS.values()}
+    in_order = events_of(heard(history)[1])
+    assert terminal == {event: 1 for event in in_order if event in TERMINAL_EVENTS.values()}
+    assert events[OrderEvent.CREATED] == 1
+    if order.status.is_terminal:
+        assert told[-1] is TERMINAL_EVENTS[order.status]
+
+
+@given(shuffled(race=True))
+def test_a_cancel_that_lost_its_race_always_ends_filled(case):
+    history, arrival = case
+    order, corrections = heard(arrival)
+    assert what_others_rely_on(order) == what_others_rely_on(heard(history)[0])
+    assert (order.status, order.filled_quantity) == (OrderStatus.FILLED, history[-1].quantity)
+    events = events_of(corrections)
+    assert events[OrderEvent.FILLED] == 1
+    assert events[OrderEvent.CANCELLED] <= 1
