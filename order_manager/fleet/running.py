@@ -69,8 +69,7 @@ class Fleet:
         self._run_dir.chmod(0o700)
         (self.data_dir / "logs").mkdir(exist_ok=True)
         wait_for_predecessor(self._run_dir)
-        # Addresses of Unix sockets are limited to about 107 characters, so not in the data folder.
-        self._socket_dir = Path(tempfile.mkdtemp(prefix="om-"))
+        self._socket_dir = new_socket_folder(self._run_dir / "socket-folder")
         socket_path = self._socket_dir / "supervisor.sock"
         conf = write_configuration(self._run_dir, socket_path, self.programs, cwd=Path.cwd())
         argv = [sys.executable, "-m", "supervisor.supervisord", "-n", "-c", str(conf)]
@@ -203,6 +202,15 @@ class Fleet:
                 self._supervisor.wait(10)
         self._supervisor.kill()  # before its programs, or it would start them again
         self._supervisor.wait()
+
+
+def new_socket_folder(remembered: Path) -> Path:
+    """A short path: addresses of Unix sockets end at about 107 characters. The last one is removed."""
+    if remembered.exists():
+        shutil.rmtree(remembered.read_text(), ignore_errors=True)
+    folder = Path(tempfile.mkdtemp(prefix="om-"))
+    remembered.write_text(str(folder))
+    return folder
 
 
 def wait_for_predecessor(run_dir: Path, *, patience_s: float = 45.0) -> None:

@@ -6,8 +6,9 @@ import sys
 from pathlib import Path
 
 from order_manager.embedded.processes import minimal_environment
-from order_manager.fleet import FleetPlan, Program, run_fleet
+from order_manager.fleet import FleetPlan, Program
 from order_manager.fleet.lock import only_fleet
+from order_manager.up import run_fleet
 from rich.console import Console
 
 SLEEPER = "import time; time.sleep(600)"

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -166,6 +167,9 @@ def up(tmp_path: Path) -> Iterator[Callable[..., "subprocess.Popen[str]"]]:
     for process in processes:
         process.kill()
         process.wait()
+    socket_folder = tmp_path / "data" / "run" / "socket-folder"
+    if socket_folder.exists():  # a killed one leaves it to the next
+        shutil.rmtree(socket_folder.read_text(), ignore_errors=True)
 
 
 def whole_family(process: "subprocess.Popen[str]") -> list[psutil.Process]:

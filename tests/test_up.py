@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 from order_manager.embedded import PostgresServer, RedisServer, free_port
-from order_manager.fleet import FleetPlan, run_fleet, up
+from order_manager.fleet import FleetPlan
 from order_manager.fleet.lock import only_fleet
 from order_manager.fleet.screen import names_in
-from order_manager.fleet.up import prepare_servers
+from order_manager.up import configured_port, prepare_servers, run_fleet, up
 from rich.console import Console
 
 from tests.fleet.dummies import SLEEPER, dummy
@@ -60,7 +60,7 @@ def test_the_status_is_the_demos(tmp_path: Path, console: Console, succeeds: boo
         return succeeds
 
     plan = a_plan(tmp_path, console)
-    assert run_fleet(plan, demo=True, exit_after=True, console=console, run_demo=demo) == status
+    assert run_fleet(plan, demo=demo, exit_after=True, console=console) == status
     assert seen == [plan.env]
     text = said(console)
     for expected in ("postgres", "redis", "worker-1", "database schema", "-H 'X-API-Key: the-key'"):
@@ -88,6 +88,14 @@ def test_up_on_a_folder_in_use_says_so(tmp_path: Path, console: Console) -> None
     with only_fleet(tmp_path):
         assert up(tmp_path, port=free_port(), console=console) == 1
     assert "already" in said(console)
+
+
+def test_the_port_is_the_configured_one_in_either_spelling() -> None:
+    assert configured_port({}) == 4600
+    assert configured_port({"ORDERMANAGER_PORT": "1", "ORDER_MANAGER_PORT": "2"}) == 1
+    assert configured_port({"ORDER_MANAGER_PORT": "2"}) == 2
+    with pytest.raises(ValueError, match="ORDERMANAGER_PORT=many"):
+        configured_port({"ORDERMANAGER_PORT": "many"})
 
 
 def test_the_names_of_workers_that_answer() -> None:

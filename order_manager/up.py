@@ -1,6 +1,5 @@
 """`order-manager up`: plan the fleet, start it, show it, run the demo, stay, stop."""
 
-import importlib
 import os
 import signal
 import subprocess
@@ -10,7 +9,6 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from types import FrameType
-from typing import Any
 
 from dotenv import dotenv_values
 from rich.console import Console
@@ -24,6 +22,7 @@ from order_manager.fleet.screen import names_in, say, show_fleet, step
 Demo = Callable[[Mapping[str, str], Console], bool]
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 PING_TIMEOUT_S = 60.0
+DEFAULT_PORT = 4600
 
 
 class StopRequested(BaseException):
@@ -59,13 +58,15 @@ def up(
     data_dir: Path,
     *,
     workers: int = 2,
-    port: int = 4600,
-    demo: bool = True,
+    port: int | None = None,
+    demo: Demo | None = None,
     exit_after: bool = False,
     console: Console | None = None,
-    run_demo: Demo | None = None,
 ) -> int:
     """Run the whole system on this machine until Ctrl-C, or with `exit_after` until the demo is done.
+
+    `port` is the REST API's, by default the configured one. `demo` gets the environment of the fleet once all
+    runs, and says whether what it saw was right.
 
     Returns the exit status: 0 when all went well, the demo included; 1 when something could not be started,
     went wrong or the demo failed, which has been said on `console`. Main thread only: it handles signals.
@@ -77,21 +78,21 @@ def up(
         try:
             stack.enter_context(only_fleet(data_dir))
             wait_for_predecessor(data_dir / "run")
+            port = port or configured_port(configured)
             plan = plan_fleet(data_dir, workers=workers, port=port, configured=configured)
             plan = prepare_servers(plan, console)
         except (OrderManagerError, ValueError, OSError) as error:
             say(console, f"cannot start: {error}")
             return 1
-        return run_fleet(plan, demo=demo, exit_after=exit_after, console=console, run_demo=run_demo)
+        return run_fleet(plan, demo=demo, exit_after=exit_after, console=console)
 
 
 def run_fleet(
     plan: FleetPlan,
     *,
-    demo: bool = False,
+    demo: Demo | None = None,
     exit_after: bool = False,
     console: Console,
-    run_demo: Demo | None = None,
 ) -> int:
     """Start what `plan` says, its servers prepared; stay as `up` does; stop. Returns the exit status."""
     fleet = Fleet(plan.data_dir, plan.programs, env=plan.env)
@@ -101,7 +102,7 @@ def run_fleet(
             try:
                 start(fleet, plan, console)
                 show_fleet(console, plan, fleet.pids())
-                succeeded = not demo or (run_demo or find_demo())(plan.env, console)
+                succeeded = demo is None or demo(plan.env, console)
                 return int(not succeeded) if exit_after else stay(fleet, console)
             finally:
                 signals.stopping = True
@@ -179,7 +180,11 @@ def stop(fleet: Fleet, console: Console) -> None:
     say(console, "stopped")
 
 
-def find_demo() -> Demo:
-    module: Any = importlib.import_module("order_manager.demo")
-    demo: Demo = module.run_demo
-    return demo
+def configured_port(configured: Mapping[str, str]) -> int:
+    """ORDERMANAGER_PORT in either spelling, else 4600. Raises ValueError naming it if it is no port."""
+    for name in ("ORDERMANAGER_PORT", "ORDER_MANAGER_PORT"):
+        if text := configured.get(name):
+            if not text.isdecimal() or not 0 < int(text) < 65536:
+                raise ValueError(f"{name}={text} is not a port: set a number from 1 to 65535")
+            return int(text)
+    return DEFAULT_PORT
