@@ -1,15 +1,18 @@
 """What the services need from the outside, as shapes; adapters fit without inheriting."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from datetime import datetime
 from decimal import Decimal
-from typing import Protocol
+from typing import Any, Protocol
 
+from order_manager.domain.events import Event
 from order_manager.domain.exchange import Acceptance, Evidence, Execution
 from order_manager.domain.instruments import Instrument
-from order_manager.domain.orders import OrderReport, OrderRequest
-from order_manager.domain.state import Market
-
-__all__ = ["Acceptance", "Evidence", "Exchange", "Execution"]
+from order_manager.domain.orders import Order, OrderReport, OrderRequest
+from order_manager.domain.positions import Position, PositionMode
+from order_manager.domain.signals import Signal
+from order_manager.domain.state import Market, TradingState
 
 
 class Exchange(Protocol):
@@ -26,7 +29,10 @@ class Exchange(Protocol):
 
     def market(self, symbol: str) -> Market: ...
 
-    def place_order(self, request: OrderRequest) -> Acceptance: ...
+    def place_order(self, request: OrderRequest, *, sign_at: Callable[[], datetime]) -> Acceptance:
+        """`sign_at` is asked right before each attempt and may raise to forbid it; the exchange refuses a
+        request that reaches it more than the receive window after that moment."""
+        ...
 
     def cancel_order(self, symbol: str, client_order_id: str) -> None: ...
 
@@ -41,3 +47,140 @@ class Exchange(Protocol):
     def executions(self, symbol: str, client_order_id: str) -> Sequence[Execution]: ...
 
     def available_balance(self) -> Decimal: ...
+
+
+class Publisher(Protocol):
+    def publish(self, events: Iterable[Event]) -> None:
+        """Returns when the broker has confirmed all; raises otherwise."""
+        ...
+
+
+class WaitingSignal(Protocol):
+    """A signal of the inbox that has not ended."""
+
+    @property
+    def signal(self) -> Signal: ...
+
+    @property
+    def is_planned(self) -> bool: ...
+
+    @property
+    def received_at(self) -> datetime: ...
+
+    @property
+    def decided_at(self) -> datetime | None: ...
+
+
+class KnownBalance(Protocol):
+    @property
+    def available(self) -> Decimal | None: ...
+
+    @property
+    def at(self) -> datetime | None: ...
+
+
+class Decision(Protocol):
+    """The account row is locked."""
+
+    def state(self, instrument: Instrument, market: Market) -> TradingState: ...
+
+    def record_plan(
+        self,
+        signal: Signal,
+        planned: Sequence[Order],
+        *,
+        decision: Mapping[str, Any],
+        reserve: Decimal,
+        events: Sequence[Event],
+        state: str,
+        now: datetime,
+    ) -> None: ...
+
+    def record_rejection(
+        self,
+        signal: Signal,
+        *,
+        code: str,
+        reason: str,
+        decision: Mapping[str, Any],
+        events: Sequence[Event],
+        now: datetime,
+    ) -> None: ...
+
+    def request_cancels(
+        self, signal: Signal, cancelled: Sequence[Order], *, reason: str, now: datetime
+    ) -> None: ...
+
+    def request_amendment(
+        self, signal: Signal, order: Order, *, quantity: Decimal, price: Decimal | None, now: datetime
+    ) -> None: ...
+
+
+class Lane(Protocol):
+    """One symbol, held by this process alone; every method is one transaction and raises LaneLost."""
+
+    @property
+    def symbol(self) -> str: ...
+
+    @property
+    def retry_at(self) -> datetime | None:
+        """Nothing on this symbol before then; as of when the lane was taken."""
+        ...
+
+    @property
+    def has_events(self) -> bool:
+        """Events of an earlier holder wait to be published; as of when the lane was taken."""
+        ...
+
+    def waiting(self, limit: int) -> Sequence[WaitingSignal]: ...
+
+    def open_orders(self) -> list[Order]: ...
+
+    def orders_of(self, signal: Signal) -> list[Order]: ...
+
+    def origin_of(self, order: Order) -> tuple[Signal | None, datetime | None, str, int]: ...
+
+    def renew(self, open_order_ids: Sequence[str], now: datetime) -> None: ...
+
+    def touch(self) -> None: ...
+
+    def deciding(self) -> AbstractContextManager[Decision]: ...
+
+    def balance(self) -> KnownBalance: ...
+
+    def save_balance(self, available: Decimal, *, asked_at: datetime) -> None: ...
+
+    def record_accepted(
+        self, order: Order, *, exchange_order_id: str, event: Event, is_last: bool, now: datetime
+    ) -> int: ...
+
+    def record_order(
+        self,
+        order: Order,
+        *,
+        events: Sequence[Event] = (),
+        position: Position | None = None,
+        mark_price: Decimal | None = None,
+        fills: Sequence[Execution] = (),
+    ) -> None: ...
+
+    def finish_signal(
+        self,
+        signal: Signal,
+        state: str,
+        *,
+        code: str | None = None,
+        reason: str | None = None,
+        events: Sequence[Event] = (),
+        now: datetime,
+    ) -> None: ...
+
+    def position(self, mode: PositionMode) -> Position: ...
+
+    def unpublished(self) -> list[tuple[int, Event]]: ...
+
+    def mark_published(self, ids: Sequence[int]) -> None: ...
+
+    def block(self, *, until: datetime, reason: str, now: datetime) -> None: ...
+
+    def unblock(self) -> None: ...

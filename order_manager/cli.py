@@ -1,0 +1,74 @@
+"""The order-manager command."""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+import click
+
+from order_manager.errors import SettingsInvalid
+
+T = TypeVar("T")
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="order-manager")
+def main() -> None:
+    """Turns trading signals into Bybit orders, once and in order."""
+
+
+@main.command()
+@click.option("--data-dir", type=click.Path(path_type=Path), default=Path(".data"), show_default=True)
+@click.option("--workers", type=click.IntRange(1, 32), default=2, show_default=True, help="symbol workers")
+@click.option("--port", type=click.IntRange(1, 65535), default=4600, show_default=True, help="REST API")
+@click.option("--demo/--no-demo", default=True, show_default=True, help="publish sample signals")
+@click.option("--exit", "exit_after", is_flag=True, help="stop after the demo; status 0 if it succeeded")
+def up(data_dir: Path, workers: int, port: int, demo: bool, exit_after: bool) -> None:
+    """Run everything on embedded parts, until Ctrl-C."""
+    from order_manager.up import up as run_up
+
+    sys.exit(run_up(data_dir, workers=workers, port=port, demo=demo, exit_after=exit_after))
+
+
+@main.command()
+def migrate() -> None:
+    """Bring the database's schema up to date."""
+    from order_manager.database.migrations import upgrade
+    from order_manager.settings import load_settings
+
+    upgrade(_settings(lambda: load_settings().postgres_url))
+    click.echo("the schema is up to date")
+
+
+@main.command()
+def consumer() -> None:
+    """Take signals off the broker until stopped."""
+    from order_manager.consumer import run_consumer
+    from order_manager.logs import configure_logs
+    from order_manager.wiring import runtime
+
+    rt = _settings(runtime)
+    configure_logs(rt.settings, process="consumer")
+    run_consumer(rt)
+
+
+@main.command(name="paper-exchange", context_settings={"ignore_unknown_options": True})
+@click.argument("options", nargs=-1, type=click.UNPROCESSED)
+def paper_exchange(options: tuple[str, ...]) -> None:
+    """Run the Bybit v5 simulator; `order-manager paper-exchange -- --help` lists its options."""
+    from order_manager.paper.runner import main as run_paper
+
+    sys.exit(run_paper(list(options)))
+
+
+def _settings(load: Callable[[], T]) -> T:
+    """A bad setting stops the start with one line that names it."""
+    try:
+        return load()
+    except SettingsInvalid as error:
+        raise click.ClickException(str(error)) from None
+
+
+if __name__ == "__main__":
+    main()

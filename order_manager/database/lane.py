@@ -1,0 +1,459 @@
+"""A symbol's lane: the session that may act on the symbol, and all that it reads and writes.
+
+The lane is a session-level advisory lock, and every statement runs on the session that holds it. A session
+that the server has ended (process dead, or silent for longer than the session timeout) can write no more,
+so a successor never meets its predecessor's writes.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy import Connection, Engine, Row, RowMapping, bindparam, func, select, update
+from sqlalchemy.exc import DBAPIError
+
+from order_manager.database import lane_sql, outbox
+from order_manager.database.engine import transaction
+from order_manager.database.locks import LANE_LOCK
+from order_manager.database.rows import (
+    order_from,
+    order_values,
+    plain,
+    position_from,
+    position_values,
+    signal_from,
+    some,
+)
+from order_manager.database.tables import (
+    lanes,
+    orders,
+    positions,
+    signal_order_relationships,
+    trading_signals,
+)
+from order_manager.domain.events import Event
+from order_manager.domain.exchange import Execution
+from order_manager.domain.instruments import Instrument
+from order_manager.domain.orders import Order
+from order_manager.domain.positions import Position, PositionMode
+from order_manager.domain.signals import Signal
+from order_manager.domain.state import Market, TradingMode, TradingState
+from order_manager.errors import LaneLost
+
+STRICTNESS = {TradingMode.ACTIVE: 0, TradingMode.REDUCING: 1, TradingMode.HALTED: 2}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Waiting:
+    """A signal of the inbox that has not ended."""
+
+    signal: Signal
+    is_planned: bool  # its orders are recorded; else nothing is decided yet
+    received_at: datetime
+    decided_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Balance:
+    """What the account row knows of the balance."""
+
+    available: Decimal | None  # quote, less what was reserved since
+    at: datetime | None
+
+
+class LaneStore:
+    """Opens lanes. One per process; a lane uses one connection of its pool at a time."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    @contextmanager
+    def session(self) -> Iterator[Connection]:
+        """A connection whose loss is told as LaneLost."""
+        connection = self._engine.connect()
+        try:
+            yield connection
+        except DBAPIError as error:
+            if error.connection_invalidated:
+                raise LaneLost("the database ended the session that held the lane") from error
+            raise
+        finally:
+            connection.close()
+
+    @contextmanager
+    def take(self, symbol: str) -> Iterator["Lane | None"]:
+        """The symbol's lane, or None where there is nothing to do or another process holds it."""
+        with self.session() as connection:
+            row = connection.execute(lane_sql.PREVIEW, {"symbol": symbol}).first()
+            if row is None or not (row.has_signals or row.has_events or row.has_unsettled):
+                yield None
+                return
+            with self._locked(connection, row.id) as is_ours:
+                yield Lane(connection, symbol, row) if is_ours else None
+
+    @contextmanager
+    def take_for_upkeep(self, symbol: str) -> Iterator["Lane | None"]:
+        """The symbol's lane whether or not something waits; None where it is unknown or held."""
+        with self.session() as connection:
+            row = connection.execute(lane_sql.PREVIEW, {"symbol": symbol}).first()
+            if row is None:
+                yield None
+                return
+            with self._locked(connection, row.id) as is_ours:
+                yield Lane(connection, symbol, row) if is_ours else None
+
+    def has_work(self, symbol: str) -> bool:
+        """Asked after a lane was left: did something arrive that its holder did not see?"""
+        with self.session() as connection:
+            row = connection.execute(lane_sql.PREVIEW, {"symbol": symbol}).first()
+        return row is not None and row.retry_at is None and bool(row.has_signals or row.has_events)
+
+    @staticmethod
+    @contextmanager
+    def _locked(connection: Connection, lane_id: int) -> Iterator[bool]:
+        keys = {"class": LANE_LOCK, "id": lane_id}
+        if not connection.execute(lane_sql.TRY_LOCK, keys).scalar():
+            yield False
+            return
+        try:
+            yield True
+        finally:
+            if not connection.invalidated:
+                connection.execute(lane_sql.UNLOCK, keys)
+
+
+class Lane:
+    """One symbol, while this process holds its lock. Every method is one transaction."""
+
+    def __init__(self, connection: Connection, symbol: str, preview: Row[Any]) -> None:
+        self._connection = connection
+        self.symbol = symbol
+        self.lane_id: int = preview.id
+        self.retry_at: datetime | None = preview.retry_at
+        self.has_events: bool = preview.has_events
+
+    # What waits
+
+    def waiting(self, limit: int) -> list[Waiting]:
+        """Signals that have not ended, in order of arrival."""
+        rows = self._connection.execute(lane_sql.WAITING, {"symbol": self.symbol, "limit": limit}).mappings()
+        return [
+            Waiting(
+                signal=signal_from(row),
+                is_planned=row["state"] == "planned",
+                received_at=row["received_at"],
+                decided_at=row["decided_at"],
+            )
+            for row in rows
+        ]
+
+    def open_orders(self) -> list[Order]:
+        rows = self._connection.execute(lane_sql.OPEN_ORDERS, {"symbol": self.symbol}).mappings()
+        return [order_from(row) for row in rows]
+
+    def orders_of(self, signal: Signal) -> list[Order]:
+        """The orders that this attempt at `signal` planned, by slice."""
+        rows = self._connection.execute(_ORDERS_OF, {"signal_id": signal.signal_id}).mappings()
+        return [order_from(row) for row in rows]
+
+    def origin_of(self, order: Order) -> tuple[Signal | None, datetime | None, str, int]:
+        """(signal, when it was received, trace id, events so far): what an order's event needs besides."""
+        row = self._connection.execute(_ORIGIN, {"id": order.id}).mappings().one()
+        signal = signal_from(row) if row["seq"] is not None else None
+        return signal, row["received_at"], row["order_trace_id"] or "", row["event_sequence"]
+
+    # Fencing
+
+    def renew(self, open_order_ids: Sequence[str], now: datetime) -> None:
+        """Move the moment before which these orders had not been sent; raises LaneLost when we may not."""
+        self._connection.execute(lane_sql.RENEW, {"ids": list(open_order_ids), "now": now})
+
+    def touch(self) -> None:
+        """Keep the session alive through a pause; raises LaneLost when it is gone."""
+        self._connection.exec_driver_sql("SELECT 1")
+
+    # Decisions
+
+    @contextmanager
+    def deciding(self) -> Iterator["Decision"]:
+        """The decision's transaction: holds the account row until the block ends."""
+        row = self._connection.exec_driver_sql(lane_sql.LOCK_ACCOUNT).mappings().one()
+        try:
+            yield Decision(self._connection, self.symbol, row)
+        except BaseException:
+            if not self._connection.invalidated:
+                self._connection.exec_driver_sql("ROLLBACK")
+            raise
+        self._connection.exec_driver_sql("COMMIT")
+
+    def balance(self) -> Balance:
+        row = self._connection.exec_driver_sql("SELECT * FROM account_state WHERE id = 1").mappings().one()
+        return _balance(row)
+
+    def save_balance(self, available: Decimal, *, asked_at: datetime) -> None:
+        """What the exchange said; what was planned since then is reserved on top."""
+        self._connection.execute(lane_sql.SAVE_BALANCE, {"available": available, "asked_at": asked_at})
+
+    # Outcomes
+
+    def record_accepted(
+        self, order: Order, *, exchange_order_id: str, event: Event, is_last: bool, now: datetime
+    ) -> int:
+        """The exchange took the order; with `is_last` its signal is executed. Returns the event's row id."""
+        number = self._connection.execute(
+            lane_sql.ACCEPT,
+            {
+                "id": order.id,
+                "exchange_order_id": exchange_order_id,
+                "signal_id": order.signal_id,
+                "is_last": is_last,
+                "now": now,
+                "event_id": event.event_id,
+                "event_type": event.event_type,
+                "symbol": self.symbol,
+                "sequence": event.sequence,
+                "trace_id": event.trace_id,
+                "body": event.body,
+            },
+        ).scalar_one()
+        return int(number)
+
+    def record_order(
+        self,
+        order: Order,
+        *,
+        events: Sequence[Event] = (),
+        position: Position | None = None,
+        mark_price: Decimal | None = None,
+        fills: Sequence[Execution] = (),
+    ) -> None:
+        """An order as it is now, with its events, and the position that its growth moved."""
+        values = order_values(order)
+        for name in ("id", "client_order_id", "created_at"):
+            del values[name]
+        values["event_sequence"] = orders.c.event_sequence + len(events)
+        with transaction(self._connection):
+            self._connection.execute(update(orders).where(orders.c.id == order.id).values(values))
+            outbox.add(self._connection, events)
+            if position is not None:
+                self._save_position(position, mark_price)
+            for fill in fills:
+                self._connection.execute(lane_sql.INSERT_EXECUTION, _execution_values(fill, order))
+
+    def finish_signal(
+        self,
+        signal: Signal,
+        state: str,
+        *,
+        code: str | None = None,
+        reason: str | None = None,
+        events: Sequence[Event] = (),
+        now: datetime,
+    ) -> None:
+        with transaction(self._connection):
+            self._connection.execute(
+                update(trading_signals)
+                .where(trading_signals.c.signal_id == signal.signal_id)
+                .values(state=state, code=code, reason=reason, finished_at=now)
+            )
+            outbox.add(self._connection, events)
+
+    def position(self, mode: PositionMode) -> Position:
+        row = (
+            self._connection.execute(
+                select(positions).where(positions.c.asset == self.symbol, positions.c.mode == mode.value)
+            )
+            .mappings()
+            .first()
+        )
+        return position_from(row, symbol=self.symbol, mode=mode)
+
+    def _save_position(self, position: Position, mark_price: Decimal | None) -> None:
+        values = position_values(position)
+        if mark_price is not None:
+            values["mark_price"] = mark_price
+        self._connection.execute(lane_sql.upsert_position(values))
+
+    # Events
+
+    def unpublished(self) -> list[tuple[int, Event]]:
+        return outbox.unpublished(self._connection, self.symbol)
+
+    def mark_published(self, ids: Sequence[int]) -> None:
+        outbox.mark_published(self._connection, ids)
+
+    # Waiting for the exchange
+
+    def block(self, *, until: datetime, reason: str, now: datetime) -> None:
+        """Nothing more on this symbol before `until`."""
+        self._connection.execute(
+            update(lanes)
+            .where(lanes.c.id == self.lane_id)
+            .values(
+                retry_at=until, blocked_reason=reason, blocked_since=func.coalesce(lanes.c.blocked_since, now)
+            )
+        )
+
+    def unblock(self) -> None:
+        self._connection.execute(
+            update(lanes)
+            .where(lanes.c.id == self.lane_id, lanes.c.retry_at.is_not(None))
+            .values(retry_at=None, blocked_reason=None, blocked_since=None)
+        )
+
+
+class Decision:
+    """The account row is locked: read the state, then record what was decided."""
+
+    def __init__(self, connection: Connection, symbol: str, account: RowMapping) -> None:
+        self._connection = connection
+        self._symbol = symbol
+        self._account = account
+        self.position_mode = PositionMode(account["position_mode"])
+
+    def state(self, instrument: Instrument, market: Market) -> TradingState:
+        row = (
+            self._connection.execute(
+                lane_sql.STATE, {"symbol": self._symbol, "mode": self.position_mode.value}
+            )
+            .mappings()
+            .one()
+        )
+        open_rows = self._connection.execute(lane_sql.OPEN_ORDERS, {"symbol": self._symbol}).mappings()
+        modes = (TradingMode(self._account["mode"]), TradingMode(row["lane_mode"]))
+        return TradingState(
+            mode=max(modes, key=STRICTNESS.__getitem__),
+            instrument=instrument,
+            market=market,
+            position=position_from(
+                row if row["asset"] is not None else None, symbol=self._symbol, mode=self.position_mode
+            ),
+            open_orders=tuple(order_from(open_row) for open_row in open_rows),
+            other_exposure=some(row["other_exposure"]),
+            available_balance=_balance(self._account).available,
+        )
+
+    def record_plan(
+        self,
+        signal: Signal,
+        planned: Sequence[Order],
+        *,
+        decision: Mapping[str, Any],
+        reserve: Decimal,
+        events: Sequence[Event],
+        state: str,
+        now: datetime,
+    ) -> None:
+        """Orders to place, durable before the exchange hears of them."""
+        sequence = 1 if events else 0  # a dry run's orders are announced at once
+        rows = [
+            {**order_values(order), "slice": number, "trace_id": signal.trace_id, "event_sequence": sequence}
+            for number, order in enumerate(planned)
+        ]
+        self._connection.execute(
+            lane_sql.PLAN,
+            {
+                "orders": rows,
+                "signal_id": signal.signal_id,
+                "decision": decision,
+                "reserve": reserve,
+                "state": state,
+                "now": now,
+            },
+        )
+        outbox.add(self._connection, events)
+
+    def record_rejection(
+        self,
+        signal: Signal,
+        *,
+        code: str,
+        reason: str,
+        decision: Mapping[str, Any],
+        events: Sequence[Event],
+        now: datetime,
+    ) -> None:
+        self._connection.execute(
+            update(trading_signals)
+            .where(trading_signals.c.signal_id == signal.signal_id)
+            .values(
+                state="rejected", code=code, reason=reason, decision=decision, decided_at=now, finished_at=now
+            )
+        )
+        outbox.add(self._connection, events)
+
+    def request_cancels(
+        self, signal: Signal, cancelled: Sequence[Order], *, reason: str, now: datetime
+    ) -> None:
+        """Remember that these are to be cancelled, before the exchange hears of it."""
+        self._connection.execute(
+            update(orders)
+            .where(orders.c.id.in_([order.id for order in cancelled]))
+            .values(cancel_requested_at=now, reason=reason, updated_at=now)
+        )
+        self._relate(signal, cancelled, "cancelled")
+
+    def request_amendment(
+        self, signal: Signal, order: Order, *, quantity: Decimal, price: Decimal | None, now: datetime
+    ) -> None:
+        """Count the larger order against the limits before the exchange hears of it."""
+        self._connection.execute(
+            update(orders)
+            .where(orders.c.id == order.id)
+            .values(amend_quantity=quantity, amend_price=price, updated_at=now)
+        )
+        self._relate(signal, [order], "amended")
+
+    def _relate(self, signal: Signal, related: Sequence[Order], relation: str) -> None:
+        self._connection.execute(
+            lane_sql.RELATE,
+            [
+                {"signal_id": signal.signal_id, "order_id": order.id, "relation": relation}
+                for order in related
+            ],
+        )
+
+
+_ORDERS_OF = (
+    select(orders)
+    .join(signal_order_relationships, signal_order_relationships.c.order_id == orders.c.id)
+    .join(trading_signals, trading_signals.c.signal_id == signal_order_relationships.c.signal_id)
+    .where(
+        signal_order_relationships.c.signal_id == bindparam("signal_id"),
+        signal_order_relationships.c.relation == "placed",
+        orders.c.created_at >= trading_signals.c.decided_at,
+    )
+    .order_by(orders.c.slice)
+)
+_ORIGIN = (
+    select(trading_signals, orders.c.trace_id.label("order_trace_id"), orders.c.event_sequence)
+    .select_from(orders.outerjoin(trading_signals, trading_signals.c.signal_id == orders.c.signal_id))
+    .where(orders.c.id == bindparam("id"))
+)
+
+
+def _balance(account: RowMapping) -> Balance:
+    available = plain(account["available_balance"])
+    if available is not None:
+        available = max(available - some(account["reserved"]), Decimal(0))
+    return Balance(available=available, at=account["balance_at"])
+
+
+def _execution_values(fill: Execution, order: Order) -> dict[str, Any]:
+    return {
+        "exec_id": fill.exec_id,
+        "order_id": order.id,
+        "exchange_order_id": fill.exchange_order_id,
+        "symbol": fill.symbol,
+        "side": fill.fill.side.value,
+        "quantity": fill.fill.quantity,
+        "price": fill.fill.price,
+        "fee": fill.fill.fee,
+        "fee_currency": fill.fee_currency,
+        "is_maker": fill.is_maker,
+        "exec_type": fill.exec_type,
+        "executed_at": fill.executed_at,
+    }

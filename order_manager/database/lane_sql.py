@@ -1,0 +1,119 @@
+"""The lane's statements on the hot path: written out, so that each is one round trip."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import Text, bindparam, func, text
+from sqlalchemy.dialects.postgresql import JSONB, Insert, insert
+
+from order_manager.database.tables import executions, positions, signal_order_relationships
+
+# Is there anything to do? Asked without the lock; the row that a wake-up speaks of is committed before it.
+PREVIEW = text("""
+    SELECT lanes.id, lanes.retry_at, EXISTS (
+        SELECT 1 FROM trading_signals s WHERE s.symbol = :symbol AND s.state IN ('waiting', 'planned')
+    ) AS has_signals, EXISTS (
+        SELECT 1 FROM order_events e WHERE e.symbol = :symbol AND e.published_at IS NULL
+    ) AS has_events, EXISTS (
+        SELECT 1 FROM orders o WHERE o.symbol = :symbol AND o.status IN ('pending', 'partially_filled')
+            AND (o.exchange_order_id IS NULL OR o.cancel_requested_at IS NOT NULL)
+    ) AS has_unsettled
+    FROM lanes WHERE lanes.symbol = :symbol
+""")
+
+TRY_LOCK = text("SELECT pg_try_advisory_lock(:class, :id)")
+UNLOCK = text("SELECT pg_advisory_unlock(:class, :id)")
+
+WAITING = text("""
+    SELECT * FROM trading_signals WHERE symbol = :symbol AND state IN ('waiting', 'planned')
+    ORDER BY seq LIMIT :limit
+""")
+
+OPEN_ORDERS = text("""
+    SELECT * FROM orders WHERE symbol = :symbol AND status IN ('pending', 'partially_filled')
+    ORDER BY created_at, slice, id
+""")
+
+# The account row serialises decisions, so that two symbols cannot both take the last of a limit.
+LOCK_ACCOUNT = "BEGIN; SELECT * FROM account_state WHERE id = 1 FOR UPDATE"
+
+# After the lock and in a statement of its own: it must see what the last holder committed.
+STATE = text("""
+    SELECT lanes.mode AS lane_mode, p.*,
+        (SELECT coalesce(sum((abs(q.size) + q.long_size + abs(q.short_size)) * coalesce(q.mark_price,
+                q.average_price, q.long_average_price, q.short_average_price, 0)), 0)
+            FROM positions q WHERE q.asset <> :symbol)
+        + (SELECT coalesce(sum((greatest(o.quantity, o.amend_quantity) - o.filled_quantity)
+                * coalesce(greatest(o.price, o.amend_price), o.reference_price, 0)), 0)
+            FROM orders o WHERE o.status IN ('pending', 'partially_filled') AND o.symbol <> :symbol
+            AND NOT o.reduce_only) AS other_exposure
+    FROM lanes LEFT JOIN positions p ON p.asset = lanes.symbol AND p.mode = :mode
+    WHERE lanes.symbol = :symbol
+""")
+
+# The plan becomes durable in one statement: orders, what they answer to, the signal, the reservation.
+PLAN = text("""
+    WITH planned AS (
+        INSERT INTO orders (id, client_order_id, signal_id, slice, symbol, category, side, order_type,
+            time_in_force, quantity, price, reference_price, reduce_only, position_idx, status, is_dry_run,
+            intended_at, event_sequence, trace_id, created_at, updated_at)
+        SELECT id, client_order_id, signal_id, slice, symbol, category, side, order_type, time_in_force,
+            quantity, price, reference_price, reduce_only, position_idx, status, is_dry_run, intended_at,
+            event_sequence, trace_id, :now, :now
+        FROM jsonb_to_recordset(:orders) AS r(id uuid, client_order_id text, signal_id text, slice smallint,
+            symbol text, category text, side text, order_type text, time_in_force text, quantity numeric,
+            price numeric, reference_price numeric, reduce_only boolean, position_idx smallint, status text,
+            is_dry_run boolean, intended_at timestamptz, event_sequence integer, trace_id text)
+        RETURNING id, signal_id
+    ), related AS (
+        INSERT INTO signal_order_relationships (signal_id, order_id, relation)
+        SELECT signal_id, id, 'placed' FROM planned
+    ), decided AS (
+        UPDATE trading_signals SET state = :state, decided_at = :now, decision = :decision,
+            finished_at = CASE WHEN :state = 'planned' THEN NULL ELSE CAST(:now AS timestamptz) END
+        WHERE signal_id = :signal_id
+    )
+    UPDATE account_state SET reserved = reserved + :reserve, updated_at = :now WHERE id = 1
+""").bindparams(
+    bindparam("orders", type_=JSONB), bindparam("decision", type_=JSONB), bindparam("state", type_=Text)
+)
+
+# Acceptance: the exchange's id, its event, and for the last order the signal's end.
+ACCEPT = text("""
+    WITH accepted AS (
+        UPDATE orders SET exchange_order_id = :exchange_order_id, accepted_at = :now, updated_at = :now,
+            event_sequence = event_sequence + 1
+        WHERE id = :id
+    ), finished AS (
+        UPDATE trading_signals SET state = 'executed', finished_at = :now
+        WHERE signal_id = :signal_id AND :is_last
+    )
+    INSERT INTO order_events (event_id, event_type, order_id, signal_id, symbol, sequence, trace_id, body)
+    VALUES (:event_id, :event_type, :id, :signal_id, :symbol, :sequence, :trace_id, :body)
+    RETURNING id
+""").bindparams(bindparam("body", type_=JSONB), bindparam("id", type_=Text))
+
+RENEW = text("""
+    UPDATE orders SET intended_at = :now
+    WHERE id = ANY(CAST(:ids AS uuid[])) AND status = 'pending' AND exchange_order_id IS NULL
+""")
+
+# What was planned after the question was put is not in the answer.
+SAVE_BALANCE = text("""
+    UPDATE account_state SET available_balance = :available, balance_at = :asked_at, updated_at = now(),
+        reserved = (SELECT coalesce(sum(quantity * coalesce(price, reference_price, 0)), 0) FROM orders
+            WHERE NOT reduce_only AND NOT is_dry_run AND (created_at >= :asked_at
+                OR (status = 'pending' AND exchange_order_id IS NULL)))
+    WHERE id = 1 AND (balance_at IS NULL OR balance_at < :asked_at)
+""")
+
+INSERT_EXECUTION = insert(executions).on_conflict_do_nothing(index_elements=["exec_id"])
+RELATE = insert(signal_order_relationships).on_conflict_do_nothing()
+
+
+def upsert_position(values: Mapping[str, Any]) -> Insert:
+    statement = insert(positions).values(values)
+    changed = {name: value for name, value in values.items() if name not in {"asset", "mode"}}
+    return statement.on_conflict_do_update(
+        index_elements=["asset", "mode"], set_={**changed, "updated_at": func.now()}
+    )

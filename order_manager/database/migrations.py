@@ -1,0 +1,30 @@
+"""Schema up and down: Alembic, called from code."""
+
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def _config(url: str) -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(ROOT / "alembic"))
+    config.set_main_option("sqlalchemy.url", url.replace("%", "%%"))
+    return config
+
+
+def upgrade(url: str, revision: str = "head") -> None:
+    """Bring the schema at `url` up to `revision`."""
+    command.upgrade(_config(url), revision)
+
+
+def downgrade(url: str, revision: str) -> None:
+    """Take the schema at `url` down to `revision` ("base" for nothing at all)."""
+    command.downgrade(_config(url), revision)
+
+
+def check(url: str) -> None:
+    """Raise if the schema at `url` is not what tables.py says."""
+    command.check(_config(url))

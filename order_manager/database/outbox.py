@@ -1,0 +1,65 @@
+"""The outbox: events are written with the change they tell of, published after, marked last."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import Connection, bindparam, func, insert, select, update
+
+from order_manager.database.tables import order_events
+from order_manager.domain.events import Event
+
+_UNPUBLISHED = (
+    select(order_events.c.id, order_events.c.body)
+    .where(order_events.c.symbol == bindparam("symbol"), order_events.c.published_at.is_(None))
+    .order_by(order_events.c.id)
+    .limit(bindparam("limit"))
+)
+_MARK = (
+    update(order_events)
+    .where(order_events.c.id.in_(bindparam("ids", expanding=True)))
+    .values(published_at=func.clock_timestamp())
+)
+
+
+def add(connection: Connection, events: Sequence[Event]) -> None:
+    """Inside the caller's transaction."""
+    if events:
+        connection.execute(insert(order_events), [_values(event) for event in events])
+
+
+def unpublished(connection: Connection, symbol: str, *, limit: int = 200) -> list[tuple[int, Event]]:
+    """The oldest events of a symbol that nobody marked as published, in order, with their row ids."""
+    rows = connection.execute(_UNPUBLISHED, {"symbol": symbol, "limit": limit})
+    return [(row.id, _event(row.body)) for row in rows]
+
+
+def mark_published(connection: Connection, ids: Sequence[int]) -> None:
+    if ids:
+        connection.execute(_MARK, {"ids": list(ids)})
+
+
+def _values(event: Event) -> dict[str, Any]:
+    return {
+        "event_id": event.event_id,
+        "event_type": event.event_type,
+        "order_id": event.order_id,
+        "signal_id": event.signal_id,
+        "symbol": event.symbol,
+        "sequence": event.sequence,
+        "trace_id": event.trace_id,
+        "body": event.body,
+    }
+
+
+def _event(body: dict[str, Any]) -> Event:
+    order, signal = body.get("order") or {}, body.get("signal") or {}
+    return Event(
+        event_id=body["event_id"],
+        event_type=body["event_type"],
+        order_id=order.get("id"),
+        signal_id=signal.get("signal_id"),
+        symbol=order.get("asset") or signal.get("asset") or "",
+        sequence=body["sequence"],
+        trace_id=body["trace_id"],
+        body=body,
+    )

@@ -1,0 +1,44 @@
+"""What a lane works with: the outside world, the rules, and how patient to be."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from order_manager.domain.instruments import Instrument
+from order_manager.domain.orders import Category
+from order_manager.domain.state import Market, TradingRules
+from order_manager.services.pausing import Pause
+from order_manager.services.ports import Exchange, Publisher
+
+
+def utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Patience:
+    """How long things may take, in seconds."""
+
+    recv_window_s: float = 5.0  # a request that is later than this at the exchange is refused there
+    margin_s: float = 2.0  # clocks differ, and an accepted order takes a moment to show
+    execution_timeout_s: float = 30.0  # after its decision an order may still be sent
+    balance_max_age_s: float = 5.0
+    retry_s: float = 1.0  # between looks at an outcome that is unknown
+    access_denied_s: float = 30.0  # between tries while our keys do not work
+    confirm_attempts: int = 20  # looks at a cancel until it shows
+    confirm_pause_s: float = 0.05
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Desk:
+    """Passed to every service that acts on a lane."""
+
+    exchange: Exchange
+    publisher: Publisher
+    rules: TradingRules
+    category: Category
+    instrument: Callable[[str], Instrument | None]  # a symbol's rules as last refreshed
+    market: Callable[[str], Market]  # a symbol's prices, a moment old at most
+    patience: Patience = Patience()
+    now: Callable[[], datetime] = utc_now
+    pause: Pause = field(default_factory=Pause)

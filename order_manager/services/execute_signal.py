@@ -1,0 +1,241 @@
+"""Execute a signal: decide once, make the decision durable, act, record, announce.
+
+A signal passes `waiting` (nothing decided) -> `planned` (its orders are recorded) -> `executed`, `rejected`
+or `failed`. Whatever the moment of a crash, the successor goes on from what is recorded: nothing is decided
+twice, and nothing is sent again before the exchange has shown that it does not have it.
+"""
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import structlog
+
+from order_manager.domain.events import iso, market_json, order_event, signal_event, text
+from order_manager.domain.identity import client_order_id
+from order_manager.domain.orders import ZERO, Order, OrderRequest, OrderStatus
+from order_manager.domain.planning import plan_orders
+from order_manager.domain.signals import Signal
+from order_manager.domain.state import Market, Plan, Rejection, TradingState
+from order_manager.errors import OutcomeUnknown
+from order_manager.services.desk import Desk
+from order_manager.services.place_orders import place_orders
+from order_manager.services.ports import Decision, Lane, WaitingSignal
+from order_manager.services.settle_orders import confirm_cancel, settle_order
+
+log = structlog.get_logger(__name__)
+
+MAX_ROUNDS = 5  # cancels may meet fills; each round decides anew on what is true then
+
+
+def execute_signal(lane: Lane, waiting: WaitingSignal, desk: Desk) -> None:
+    """Bring one signal of the inbox to its end, or as far as the exchange lets it.
+
+    Raises Retryable or AccessDenied when it must wait (all that happened is recorded), LaneLost when
+    somebody else may own the symbol.
+    """
+    if waiting.is_planned:
+        place_orders(lane, waiting, lane.orders_of(waiting.signal), desk)
+        return
+    market, planned = _decide(lane, waiting, desk)
+    if planned:
+        place_orders(lane, waiting, planned, desk, market=market)
+
+
+def _decide(lane: Lane, waiting: WaitingSignal, desk: Desk) -> tuple[Market, list[Order]]:
+    """The recorded orders to place; none when the signal has ended here."""
+    signal = waiting.signal
+    instrument = desk.instrument(signal.symbol)
+    if instrument is None:
+        raise OutcomeUnknown(f"the trading rules of {signal.symbol} are not known yet")
+    for _ in range(MAX_ROUNDS):
+        market = desk.market(signal.symbol)
+        _refresh_balance(lane, desk)
+        now = desk.now()
+        with lane.deciding() as tx:
+            state = tx.state(instrument, market)
+            decision = plan_orders(signal, state, desk.rules)
+            if isinstance(decision, Rejection):
+                _record_rejection(tx, signal, decision, state, now)
+                return market, []
+            if desk.rules.is_dry_run or not (decision.cancel or decision.amend):
+                return market, _record_plan(tx, waiting, decision, state, desk, now)
+            if decision.cancel:
+                reason = f"superseded by signal {signal.signal_id}"
+                tx.request_cancels(signal, decision.cancel, reason=reason, now=now)
+            elif decision.amend:
+                wanted = decision.amend
+                tx.request_amendment(
+                    signal, wanted.order, quantity=wanted.quantity, price=wanted.price, now=now
+                )
+        if decision.cancel:
+            for order in decision.cancel:
+                confirm_cancel(lane, replace(order, cancel_requested_at=now), desk)
+        elif _amended(lane, decision, desk):
+            lane.finish_signal(signal, "executed", now=desk.now())
+            return market, []
+    raise OutcomeUnknown(f"the orders of {signal.symbol} kept changing while deciding")
+
+
+def _amended(lane: Lane, plan: Plan, desk: Desk) -> bool:
+    """Amend, and look whether the order now is the wanted one; absolute values make repeating safe."""
+    amendment = plan.amend
+    assert amendment is not None
+    order = amendment.order
+    desk.exchange.amend_order(
+        order.request.symbol, order.client_order_id, quantity=amendment.quantity, price=amendment.price
+    )
+    for attempt in range(desk.patience.confirm_attempts):
+        order = settle_order(lane, order, desk)
+        if not order.is_open:
+            return False
+        if (order.request.quantity, order.request.price) == (amendment.quantity, amendment.price):
+            log.info("order_amended", client_order_id=order.client_order_id)
+            return True
+        desk.pause(desk.patience.confirm_pause_s * min(attempt + 1, 10))
+    raise OutcomeUnknown(f"the amendment of {order.client_order_id} does not show yet")
+
+
+def _refresh_balance(lane: Lane, desk: Desk) -> None:
+    """The balance that decisions see is at most so old; what was planned since is reserved on top."""
+    if not desk.rules.enable_balance_check:
+        return
+    known, now = lane.balance(), desk.now()
+    if known.at is None or now - known.at > timedelta(seconds=desk.patience.balance_max_age_s):
+        lane.save_balance(desk.exchange.available_balance(), asked_at=now)
+
+
+def _record_plan(
+    tx: Decision, waiting: WaitingSignal, plan: Plan, state: TradingState, desk: Desk, now: datetime
+) -> list[Order]:
+    signal = waiting.signal
+    is_dry_run = desk.rules.is_dry_run
+    planned = [
+        _order(signal, plan, number, desk, is_dry_run=is_dry_run, now=now)
+        for number in range(len(plan.place))
+    ]
+    outcome = "executed" if is_dry_run or not planned else "planned"
+    events = [
+        _created(order, waiting, state.market, now)
+        for order in planned
+        if is_dry_run  # others are announced when the exchange has them
+    ]
+    tx.record_plan(
+        signal,
+        planned,
+        decision=_decision_json(plan, state),
+        reserve=ZERO if is_dry_run else _reserve(planned),
+        events=events,
+        state=outcome,
+        now=now,
+    )
+    for warning in plan.warnings:
+        log.warning("plan_warning", warning=warning)
+    log.info(
+        "signal_planned",
+        message="[DRY-RUN] nothing is sent" if is_dry_run else None,
+        orders=[_summary(order) for order in planned],
+    )
+    return [] if is_dry_run else planned
+
+
+def _order(signal: Signal, plan: Plan, number: int, desk: Desk, *, is_dry_run: bool, now: datetime) -> Order:
+    wanted = plan.place[number]
+    request = OrderRequest(
+        client_order_id=client_order_id(signal.signal_id, attempt=signal.attempt, slice_number=number),
+        symbol=signal.symbol,
+        category=desk.category,
+        side=wanted.side,
+        order_type=wanted.order_type,
+        time_in_force=wanted.time_in_force,
+        quantity=wanted.quantity,
+        price=wanted.price,
+        reduce_only=wanted.reduce_only,
+        position_idx=wanted.position_idx,
+    )
+    return Order(
+        id=str(uuid.uuid4()),
+        request=request,
+        status=OrderStatus.DRY_RUN if is_dry_run else OrderStatus.PENDING,
+        signal_id=signal.signal_id,
+        reference_price=plan.reference_price,
+        is_dry_run=is_dry_run,
+        intended_at=None if is_dry_run else now,
+        created_at=now,
+        updated_at=now,
+    )
+
+
+def _created(order: Order, waiting: WaitingSignal, market: Market, now: datetime) -> Any:
+    return order_event(
+        "created",
+        order,
+        sequence=1,
+        trace_id=waiting.signal.trace_id,
+        now=now,
+        signal=waiting.signal,
+        received_at=waiting.received_at,
+        market=market,
+    )
+
+
+def _reserve(planned: Sequence[Order]) -> Decimal:
+    """Quote value to keep back until the exchange's own balance shows it."""
+    return sum((order.open_notional for order in planned if not order.request.reduce_only), ZERO)
+
+
+def _record_rejection(
+    tx: Decision, signal: Signal, rejection: Rejection, state: TradingState, now: datetime
+) -> None:
+    tx.record_rejection(
+        signal,
+        code=rejection.code,
+        reason=rejection.message,
+        decision=_decision_json(rejection, state),
+        events=[signal_event("signal_rejected", signal, rejection, now=now)],
+        now=now,
+    )
+    log.info("signal_rejected", code=rejection.code, reason=rejection.message)
+
+
+def _summary(order: Order) -> str:
+    request = order.request
+    at = f"at {text(request.price)}" if request.price is not None else "at market"
+    return f"{request.side} {text(request.quantity)} {request.symbol} {at}"
+
+
+def _decision_json(decision: Plan | Rejection, state: TradingState) -> dict[str, Any]:
+    """The stored inputs, each rule with its numbers, and what came out."""
+    inputs = {
+        "mode": state.mode.value,
+        "market": market_json(state.market),
+        "position": {"long": text(state.position.long_size), "short": text(state.position.short_size)},
+        "open_orders": [order.client_order_id for order in state.open_orders],
+        "other_exposure": text(state.other_exposure),
+        "available_balance": text(state.available_balance),
+    }
+    checks = [asdict(check) for check in decision.checks]
+    if isinstance(decision, Rejection):
+        return {
+            "outcome": "rejection",
+            "code": decision.code,
+            "message": decision.message,
+            "limit": decision.limit,
+            "value": decision.value,
+            "inputs": inputs,
+            "checks": checks,
+        }
+    return {
+        "outcome": "plan",
+        "inputs": inputs,
+        "checks": checks,
+        "notes": dict(decision.notes),
+        "warnings": list(decision.warnings),
+        "cancel": [order.client_order_id for order in decision.cancel],
+        "place": [asdict(order) for order in decision.place],
+        "decided_at_price": text(decision.reference_price),
+        "market_at": iso(state.market.at),
+    }

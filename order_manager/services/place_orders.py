@@ -1,0 +1,172 @@
+"""Place orders: a recorded plan, order by order, each sent at most once."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+import structlog
+
+from order_manager.domain.events import order_event, signal_event
+from order_manager.domain.orders import Order, OrderStatus
+from order_manager.domain.state import Market, Rejection
+from order_manager.errors import AccessDenied, OutcomeUnknown, Refused, Retryable
+from order_manager.services.desk import Desk
+from order_manager.services.ports import Lane, WaitingSignal
+from order_manager.services.settle_orders import mark_unsent, settle_order
+
+log = structlog.get_logger(__name__)
+
+FRESH = timedelta(milliseconds=250)  # an intent this young is not renewed before its request is signed
+
+
+def place_orders(
+    lane: Lane, waiting: WaitingSignal, planned: Sequence[Order], desk: Desk, *, market: Market | None = None
+) -> None:
+    """Send what was not sent, in order, and end the signal.
+
+    The caller settled the lane first, so an order that is still in flight was either planned a moment ago
+    by this very call, or proven never sent. Raises Retryable or AccessDenied with everything recorded: call
+    again later.
+    """
+    done = list(planned)
+    for number, order in enumerate(done):
+        if not order.is_in_flight:
+            continue
+        if waiting.is_planned and order.intended_at is not None:
+            raise OutcomeUnknown(f"order {order.client_order_id} may have been sent before")
+        if _is_too_late(waiting, desk):
+            _expire(lane, waiting, done[number:], desk)
+            return
+        is_last = all(not later.is_in_flight for later in done[number + 1 :])
+        done[number] = _place(lane, waiting, order, desk, is_last=is_last, market=market)
+        if done[number].status is OrderStatus.REJECTED:
+            _refuse_rest(lane, waiting, done, number, desk)
+            break
+        if is_last and done[number].status is OrderStatus.PENDING:
+            return  # the acceptance ended the signal too
+    _finish(lane, waiting, done, desk)
+
+
+def _place(
+    lane: Lane, waiting: WaitingSignal, order: Order, desk: Desk, *, is_last: bool, market: Market | None
+) -> Order:
+    try:
+        acceptance = desk.exchange.place_order(order.request, sign_at=_fence(lane, order, desk))
+    except Refused as refusal:
+        return _record_refusal(lane, waiting, order, f"{refusal.message} ({refusal.ret_code})", desk)
+    except OutcomeUnknown as error:
+        log.warning("order_outcome_unknown", client_order_id=order.client_order_id, error=str(error))
+        settled = settle_order(lane, order, desk)  # raises while it is still unknown
+        if settled.is_in_flight:
+            raise
+        return settled
+    except (Retryable, AccessDenied):
+        mark_unsent(lane, order)  # certainly not applied
+        raise
+    now = desk.now()
+    accepted = replace(order, exchange_order_id=acceptance.exchange_order_id, updated_at=now)
+    event = order_event(
+        "created",
+        accepted,
+        sequence=1,
+        trace_id=waiting.signal.trace_id,
+        now=now,
+        signal=waiting.signal,
+        received_at=waiting.received_at,
+        market=market,
+    )
+    lane.record_accepted(
+        accepted,
+        exchange_order_id=acceptance.exchange_order_id,
+        event=event,
+        is_last=is_last,
+        now=now,
+    )
+    log.info(
+        "order_accepted",
+        client_order_id=order.client_order_id,
+        exchange_order_id=acceptance.exchange_order_id,
+        latency_s=round((now - waiting.received_at).total_seconds(), 6),
+    )
+    return accepted
+
+
+def _fence(lane: Lane, order: Order, desk: Desk) -> Callable[[], datetime]:
+    """The moment that the request is signed with: never one whose intent is not on record.
+
+    The exchange refuses what arrives later than the receive window after it, so even a process that was
+    frozen between its last look at the lane and its send cannot act for long.
+    """
+    intended_at = order.intended_at
+
+    def sign_at() -> datetime:
+        nonlocal intended_at
+        now = desk.now()
+        if intended_at is None or now - intended_at > FRESH:
+            lane.renew([order.id], now)
+            intended_at = now
+        return intended_at
+
+    return sign_at
+
+
+def _is_too_late(waiting: WaitingSignal, desk: Desk) -> bool:
+    if waiting.decided_at is None:
+        return False  # decided a moment ago, in this call
+    return desk.now() - waiting.decided_at > timedelta(seconds=desk.patience.execution_timeout_s)
+
+
+def _expire(lane: Lane, waiting: WaitingSignal, rest: Sequence[Order], desk: Desk) -> None:
+    """What could not be sent in time is not sent at all, and says so."""
+    limit = desk.patience.execution_timeout_s
+    reason = f"the exchange did not take the order within {limit:g} s of its decision"
+    for order in rest:
+        if order.is_in_flight:
+            _record_refusal(lane, waiting, order, reason, desk)
+    now = desk.now()
+    failure = Rejection(code="execution_timeout", message=reason, limit=f"{limit:g}")
+    event = signal_event("signal_failed", waiting.signal, failure, now=now)
+    lane.finish_signal(waiting.signal, "failed", code=failure.code, reason=reason, events=[event], now=now)
+    log.error("signal_failed", code=failure.code, reason=reason)
+
+
+def _record_refusal(lane: Lane, waiting: WaitingSignal, order: Order, reason: str, desk: Desk) -> Order:
+    now = desk.now()
+    refused = replace(order, status=OrderStatus.REJECTED, reason=reason, updated_at=now)
+    event = order_event(
+        "rejected",
+        refused,
+        sequence=lane.origin_of(order)[3] + 1,
+        trace_id=waiting.signal.trace_id,
+        now=now,
+        signal=waiting.signal,
+        received_at=waiting.received_at,
+    )
+    lane.record_order(refused, events=[event])
+    log.warning("order_refused", client_order_id=order.client_order_id, reason=reason)
+    return refused
+
+
+def _refuse_rest(lane: Lane, waiting: WaitingSignal, done: list[Order], refused: int, desk: Desk) -> None:
+    """After a slice was refused the later ones are not sent."""
+    for number in range(refused + 1, len(done)):
+        if done[number].is_in_flight:
+            reason = f"not sent: slice {refused} was refused ({done[refused].reason})"
+            done[number] = _record_refusal(lane, waiting, done[number], reason, desk)
+
+
+def _finish(lane: Lane, waiting: WaitingSignal, done: Sequence[Order], desk: Desk) -> None:
+    """Executed when the exchange took anything of it, else rejected by the exchange."""
+    now = desk.now()
+    refused = [
+        order for order in done if order.status is OrderStatus.REJECTED and not order.exchange_order_id
+    ]
+    if len(refused) < len(done) or not done:
+        lane.finish_signal(waiting.signal, "executed", now=now)
+        return  # some of it, perhaps: each order's own event says what became of it
+    reason = refused[0].reason or "the exchange refused the order"
+    rejection = Rejection(code="exchange_refused", message=reason)
+    event = signal_event("signal_rejected", waiting.signal, rejection, now=now)
+    lane.finish_signal(
+        waiting.signal, "rejected", code=rejection.code, reason=reason, events=[event], now=now
+    )

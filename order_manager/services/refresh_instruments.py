@@ -1,0 +1,19 @@
+"""Refresh instruments: the exchange's trading rules change twice a month, and a symbol may stop trading."""
+
+import structlog
+
+from order_manager.services.open_symbol import SymbolStore
+from order_manager.services.ports import Exchange
+
+log = structlog.get_logger(__name__)
+
+CHUNK = 200  # rows per statement
+
+
+def refresh_instruments(*, store: SymbolStore, exchange: Exchange) -> int:
+    """Returns how many instruments the exchange lists; raises Retryable and leaves the old ones."""
+    listed = list(exchange.instruments())
+    for start in range(0, len(listed), CHUNK):
+        store.save_instruments(listed[start : start + CHUNK])
+    log.info("instruments_refreshed", count=len(listed))
+    return len(listed)

@@ -1,0 +1,136 @@
+"""Settle orders: bring what we recorded of a symbol's open orders to what the exchange shows."""
+
+from contextlib import suppress
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+import structlog
+
+from order_manager.domain.events import fill_json, order_event, text
+from order_manager.domain.orders import Order, OrderReport, OrderStatus
+from order_manager.domain.positions import PositionMode
+from order_manager.domain.reconciling import Correction, absence_proves_never_accepted, apply_report
+from order_manager.domain.state import Market
+from order_manager.errors import OrderNotFound, OutcomeUnknown
+from order_manager.services.desk import Desk
+from order_manager.services.ports import Lane
+
+log = structlog.get_logger(__name__)
+
+
+def settle_orders(lane: Lane, desk: Desk) -> int:
+    """Ask the exchange for the state of every open order of the symbol; returns how many changed.
+
+    Raises OutcomeUnknown while an order's fate can't be told: nothing else may happen on the symbol.
+    """
+    changed = 0
+    for order in lane.open_orders():
+        if order.is_in_flight and order.intended_at is None:
+            continue  # proven never sent; its signal sends or ends it
+        if order.cancel_requested_at is not None:
+            changed += confirm_cancel(lane, order, desk).status is not order.status
+        else:
+            changed += settle_order(lane, order, desk) is not order
+    return changed
+
+
+def settle_order(lane: Lane, order: Order, desk: Desk) -> Order:
+    """The order as the exchange's evidence has it; the same object when nothing changed."""
+    evidence = desk.exchange.evidence(lane.symbol, order.client_order_id)
+    if evidence.report is not None:
+        return apply(lane, order, evidence.report, desk)
+    if not order.is_in_flight:
+        # It was acknowledged, so an empty answer is lag or expired history, never absence.
+        log.warning("order_not_shown", client_order_id=order.client_order_id)
+        return order
+    assert order.intended_at is not None
+    if absence_proves_never_accepted(
+        intended_at=order.intended_at,
+        asked_at=evidence.asked_at,
+        recv_window_s=desk.patience.recv_window_s,
+        margin_s=desk.patience.margin_s,
+    ):
+        log.info("order_never_accepted", client_order_id=order.client_order_id)
+        return mark_unsent(lane, order)
+    raise OutcomeUnknown(f"order {order.client_order_id} was sent and does not show yet")
+
+
+def mark_unsent(lane: Lane, order: Order) -> Order:
+    """Record the proof that the exchange does not have this order and can no longer get it."""
+    unsent = replace(order, intended_at=None)
+    lane.record_order(unsent)
+    return unsent
+
+
+def confirm_cancel(lane: Lane, order: Order, desk: Desk) -> Order:
+    """Cancel, and wait until the exchange shows how the order ended. Safe to repeat.
+
+    Raises OutcomeUnknown when it does not show in time.
+    """
+    try:
+        with suppress(OrderNotFound):  # filled, gone, or overtaken by its own create: the evidence tells
+            desk.exchange.cancel_order(lane.symbol, order.client_order_id)
+    except OutcomeUnknown:
+        log.warning("cancel_outcome_unknown", client_order_id=order.client_order_id)
+    for attempt in range(desk.patience.confirm_attempts):
+        order = settle_order(lane, order, desk)
+        if not order.is_open or (order.is_in_flight and order.intended_at is None):
+            return order
+        desk.pause(desk.patience.confirm_pause_s * min(attempt + 1, 10))
+    raise OutcomeUnknown(f"the cancel of {order.client_order_id} does not show yet")
+
+
+def apply(lane: Lane, order: Order, report: OrderReport, desk: Desk, market: Market | None = None) -> Order:
+    """Record what a report changes: the order, its events, and the position that its growth moves."""
+    correction = apply_report(order, report)
+    if correction is None:
+        return order
+    record_correction(lane, order, correction, now=desk.now(), market=market)
+    return correction.order
+
+
+def record_correction(
+    lane: Lane, before: Order, correction: Correction, *, now: datetime, market: Market | None = None
+) -> None:
+    after = correction.order
+    signal, received_at, trace_id, sequence = lane.origin_of(before)
+    fill = correction.fill
+    position = None
+    if fill is not None:
+        idx = after.request.position_idx
+        mode = PositionMode.ONE_WAY if idx == 0 else PositionMode.HEDGE
+        position = lane.position(mode).with_fill(idx, fill)
+    events = [
+        order_event(
+            kind,
+            after,
+            sequence=sequence + number,
+            trace_id=trace_id,
+            now=now,
+            signal=signal,
+            received_at=received_at,
+            market=market,
+            last_fill=fill_json(fill) if fill and kind in {"partially_filled", "filled"} else None,
+            modification=_modification(correction) if kind == "modified" else None,
+        )
+        for number, kind in enumerate(correction.events, start=1)
+    ]
+    lane.record_order(after, events=events, position=position, mark_price=correction.fill_price)
+    log.info(
+        "order_updated",
+        client_order_id=after.client_order_id,
+        status=after.status.value,
+        filled_quantity=text(after.filled_quantity),
+        reason=after.reason if after.status in {OrderStatus.CANCELLED, OrderStatus.REJECTED} else None,
+    )
+
+
+def _modification(correction: Correction) -> dict[str, Any] | None:
+    change = correction.modification
+    if change is None:
+        return None
+    return {
+        "before": {"quantity": text(change.before.quantity), "price": text(change.before.price)},
+        "after": {"quantity": text(change.after.quantity), "price": text(change.after.price)},
+    }

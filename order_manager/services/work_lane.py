@@ -1,0 +1,59 @@
+"""Work a lane: settle what is in flight, then a few of the symbol's signals, in order of arrival."""
+
+from datetime import timedelta
+
+import structlog
+
+from order_manager.errors import AccessDenied, RateLimited, Retryable
+from order_manager.services.desk import Desk
+from order_manager.services.execute_signal import execute_signal
+from order_manager.services.ports import Lane
+from order_manager.services.publish_events import publish_events
+from order_manager.services.settle_orders import settle_orders
+
+log = structlog.get_logger(__name__)
+
+
+def work_lane(lane: Lane, desk: Desk, *, batch: int) -> int:
+    """Returns how many signals were brought to their end.
+
+    When the exchange is away or an outcome is unknown the lane is blocked for a moment and the rest waits:
+    a later signal never overtakes. Raises LaneLost.
+    """
+    done = 0
+    if lane.has_events:
+        publish_events(lane, desk.publisher)
+    retry_at = lane.retry_at
+    if retry_at is not None and retry_at > desk.now():
+        return 0
+    try:
+        for waiting in lane.waiting(batch):
+            signal = waiting.signal
+            with structlog.contextvars.bound_contextvars(
+                trace_id=signal.trace_id, signal_id=signal.signal_id, symbol=signal.symbol
+            ):
+                settle_orders(lane, desk)
+                execute_signal(lane, waiting, desk)
+            done += 1
+            publish_events(lane, desk.publisher)
+        if not done:
+            settle_orders(lane, desk)
+    except (Retryable, AccessDenied) as error:
+        _block(lane, error, desk)
+    else:
+        if retry_at is not None:
+            lane.unblock()
+            log.info("lane_unblocked", symbol=lane.symbol)
+    publish_events(lane, desk.publisher)
+    return done
+
+
+def _block(lane: Lane, error: Retryable | AccessDenied, desk: Desk) -> None:
+    now = desk.now()
+    if isinstance(error, AccessDenied):
+        wait_s = desk.patience.access_denied_s
+        log.error("exchange_access_denied", symbol=lane.symbol, ret_code=error.ret_code, error=error.message)
+    else:
+        wait_s = error.retry_after_s if isinstance(error, RateLimited) else desk.patience.retry_s
+        log.warning("lane_blocked", symbol=lane.symbol, retry_s=wait_s, error=error.message)
+    lane.block(until=now + timedelta(seconds=wait_s), reason=error.message, now=now)

@@ -1,0 +1,1 @@
+"""When and where a job runs: Celery tasks, thin over the services."""

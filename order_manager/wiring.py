@@ -1,0 +1,134 @@
+"""Wiring: settings -> the running parts. `runtime()` is the only global; tasks, consumer and web call it.
+
+Connections open on first use, so a runtime is made after a prefork worker's fork, never before.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+
+from redis import Redis
+from sqlalchemy import Engine
+
+from order_manager.bybit.client import BybitClient
+from order_manager.bybit.governor import IP_LIMIT, RedisGovernor
+from order_manager.bybit.hosts import rest_url
+from order_manager.bybit.transport import Transport
+from order_manager.database.engine import connect
+from order_manager.database.inbox import Inbox
+from order_manager.database.lane import LaneStore
+from order_manager.domain.orders import Category
+from order_manager.domain.state import TradingRules
+from order_manager.messaging.publisher import EventPublisher
+from order_manager.services.desk import Desk, Patience
+from order_manager.services.pausing import Pause
+from order_manager.services.ports import Exchange, Publisher
+from order_manager.services.remembering import Remembered
+from order_manager.services.run_lane import Lanes
+from order_manager.settings import Settings, load_settings
+
+INSTRUMENT_MAX_AGE_S = 30.0  # a symbol's rules are read from the database again after this
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Runtime:
+    """Everything a process works with."""
+
+    settings: Settings
+    engine: Engine  # sessions without a time-out: the consumer, the sweeps, the web
+    inbox: Inbox
+    lanes: Lanes
+    exchange: Exchange
+    publisher: Publisher
+    desk: Desk
+
+
+@cache
+def runtime() -> Runtime:
+    """This process's runtime."""
+    return build_runtime(load_settings())
+
+
+def build_runtime(settings: Settings) -> Runtime:
+    category = Category(settings.bybit_category)
+    engine = connect(settings.postgres_url)
+    lane_engine = connect(settings.postgres_url, session_timeout_s=settings.session_timeout_s)
+    pause = Pause()
+    exchange = build_exchange(settings, pause=pause)
+    publisher = EventPublisher(settings.broker_url, is_rabbitmq=settings.broker_is_rabbitmq)
+    inbox = Inbox(engine)
+    desk = Desk(
+        exchange=exchange,
+        publisher=publisher,
+        rules=trading_rules(settings),
+        category=category,
+        instrument=Remembered(
+            lambda symbol: inbox.instrument(symbol, category.value), max_age_s=INSTRUMENT_MAX_AGE_S
+        ),
+        market=Remembered(exchange.market, max_age_s=settings.market_data_max_age_s),
+        patience=Patience(
+            recv_window_s=settings.recv_window_ms / 1000,
+            execution_timeout_s=settings.order_execution_timeout_s,
+            balance_max_age_s=settings.balance_max_age_s,
+        ),
+        pause=pause,
+    )
+    return Runtime(
+        settings=settings,
+        engine=engine,
+        inbox=inbox,
+        lanes=LaneStore(lane_engine),
+        exchange=exchange,
+        publisher=publisher,
+        desk=desk,
+    )
+
+
+def build_exchange(settings: Settings, *, pause: Callable[[float], None]) -> BybitClient:
+    transport = Transport(
+        rest_url(settings.bybit_environment, paper_url=settings.bybit_paper_url),
+        api_key=settings.bybit_api_key.get_secret_value(),
+        api_secret=settings.bybit_api_secret.get_secret_value(),
+        recv_window_ms=settings.recv_window_ms,
+        read_timeout_s=settings.exchange_timeout_s,
+    )
+    return BybitClient(
+        transport,
+        category=Category(settings.bybit_category),
+        governor=RedisGovernor(
+            Redis.from_url(settings.redis_url),
+            account=account_name(settings),
+            ip_limit=None if settings.bybit_environment == "paper" else IP_LIMIT,
+        ),
+        attempts=settings.retry_max_attempts,
+        base_delay_s=settings.retry_base_delay_s,
+        max_delay_s=settings.retry_max_delay_s,
+        multiplier=settings.retry_multiplier,
+        pause=pause,
+    )
+
+
+def account_name(settings: Settings) -> str:
+    """What distinguishes accounts that share a Redis: the environment and the key, never the secret."""
+    return f"{settings.bybit_environment}:{settings.bybit_api_key.get_secret_value()}"
+
+
+def trading_rules(settings: Settings) -> TradingRules:
+    return TradingRules(
+        max_single_order_notional=settings.max_single_order_size,
+        enable_order_splitting=settings.enable_order_splitting,
+        max_position_size=settings.max_position_size,
+        max_position_sizes=dict(settings.max_position_sizes),
+        max_exposure=settings.max_exposure,
+        max_order_size_ratio=settings.max_order_size_ratio,
+        market_order_confidence_threshold=settings.market_order_confidence_threshold,
+        market_order_spread_threshold_pct=settings.market_order_spread_threshold,
+        limit_order_price_offset_ratio=settings.limit_order_price_offset_ratio,
+        cancel_opposite_orders_only=settings.cancel_opposite_orders_only,
+        cancel_partially_filled=settings.cancel_partially_filled,
+        enable_order_amending=settings.enable_order_amending,
+        enable_balance_check=settings.enable_balance_check,
+        enable_order_size_reduction=settings.enable_order_size_reduction,
+        allow_short=settings.allow_short,
+        is_dry_run=settings.enable_dry_run,
+    )
