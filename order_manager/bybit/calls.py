@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime
 from typing import Any
 
 import structlog
@@ -9,7 +10,7 @@ from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_at
 from tenacity.wait import wait_exponential_jitter
 
 from order_manager.bybit.encoding import Value
-from order_manager.bybit.fields import Row, UnknownWireValue
+from order_manager.bybit.fields import Row, UnknownWireValue, to_ms
 from order_manager.bybit.governor import EVERYTHING, Governor, NoGovernor, family_of
 from order_manager.bybit.retcodes import CLOCK_OUT_OF_WINDOW
 from order_manager.bybit.transport import IP_BAN_S, Reply, Transport
@@ -66,8 +67,16 @@ class Calls:
             self._once, endpoint, lambda: self.transport.get(endpoint, params, cursor=cursor, signed=signed)
         )
 
-    def post(self, endpoint: str, body: Mapping[str, Value]) -> Reply:
-        return self._retrying(self._once, endpoint, lambda: self.transport.post(endpoint, body))
+    def post(
+        self, endpoint: str, body: Mapping[str, Value], *, sign_at: Callable[[], datetime] | None = None
+    ) -> Reply:
+        """`sign_at` is asked before each attempt for the moment to sign with, and may raise to forbid it."""
+
+        def send() -> Reply:
+            signed_at_ms = None if sign_at is None else to_ms(sign_at())
+            return self.transport.post(endpoint, body, signed_at_ms=signed_at_ms)
+
+        return self._retrying(self._once, endpoint, send)
 
     def rows(self, endpoint: str, params: Mapping[str, Value], *, signed: bool = True) -> Iterator[Row]:
         """Every record of a list, to the empty cursor; pages are asked for as they are needed."""

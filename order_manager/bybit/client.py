@@ -88,14 +88,19 @@ class BybitClient:
         )
         self._now = now
 
-    def place_order(self, request: OrderRequest) -> Acceptance:
+    def place_order(
+        self, request: OrderRequest, *, sign_at: Callable[[], datetime] | None = None
+    ) -> Acceptance:
         """Send a new order; an order of ours that is there already under its client_order_id is adopted.
+
+        `sign_at` is asked right before each attempt and may raise to forbid it; the exchange refuses a
+        request that reaches it more than the receive window after that moment.
 
         Raises Refused (a final no), OutcomeUnknown (look for evidence before anything else), or
         RateLimited, Unavailable, AccessDenied (certainly not placed).
         """
         try:
-            reply = self._calls.post(CREATE, wire.order_to_wire(request))
+            reply = self._calls.post(CREATE, wire.order_to_wire(request), sign_at=sign_at)
         except DuplicateOrder as error:
             return self._adopted(request, error)
         exchange_order_id = optional_text(reply.result, "orderId")

@@ -90,3 +90,8 @@ def named(row: Row, name: str, values: Mapping[str, T]) -> T:
     if not isinstance(value, str) or value not in values:
         raise UnknownWireValue(name, value, row)
     return values[value]
+
+
+def to_ms(moment: datetime) -> int:
+    """Milliseconds since the epoch, rounded down: a signature's moment must not lie ahead."""
+    return int(moment.timestamp() * 1000)

@@ -107,13 +107,19 @@ class Transport:
         query = query_text(params, cursor=cursor)
         return self._send("GET", endpoint, query, signed=signed)
 
-    def post(self, endpoint: str, body: Mapping[str, Value]) -> Reply:
-        """Tell, once. Raises OutcomeUnknown when it may have been applied; else as `get`."""
-        return self._send("POST", endpoint, body_text(body), signed=True)
+    def post(self, endpoint: str, body: Mapping[str, Value], *, signed_at_ms: int | None = None) -> Reply:
+        """Tell, once. Raises OutcomeUnknown when it may have been applied; else as `get`.
 
-    def _send(self, method: str, endpoint: str, payload: str, *, signed: bool) -> Reply:
+        `signed_at_ms` is the moment, on our clock, after which the exchange's receive window runs: it
+        refuses what arrives later, however long the request lay about. None: now.
+        """
+        return self._send("POST", endpoint, body_text(body), signed=True, signed_at_ms=signed_at_ms)
+
+    def _send(
+        self, method: str, endpoint: str, payload: str, *, signed: bool, signed_at_ms: int | None = None
+    ) -> Reply:
         is_read = method == "GET"
-        request = self._prepared(method, endpoint, payload, signed=signed)
+        request = self._prepared(method, endpoint, payload, signed=signed, signed_at_ms=signed_at_ms)
         self.calls[endpoint] += 1
         started = time.perf_counter()
         response: requests.Response | None = None
@@ -148,7 +154,7 @@ class Transport:
         return reply
 
     def _prepared(
-        self, method: str, endpoint: str, payload: str, *, signed: bool
+        self, method: str, endpoint: str, payload: str, *, signed: bool, signed_at_ms: int | None
     ) -> requests.PreparedRequest:
         """The request with its headers. Built by hand: `prepare()` would quote the query again."""
         request = requests.PreparedRequest()
@@ -162,7 +168,7 @@ class Transport:
             headers["Content-Type"] = "application/json"
             headers["Content-Length"] = str(len(request.body))
         if signed:
-            timestamp_ms = self.now_ms() + self.offset_ms
+            timestamp_ms = (self.now_ms() if signed_at_ms is None else signed_at_ms) + self.offset_ms
             headers["X-BAPI-API-KEY"] = self._api_key
             headers["X-BAPI-TIMESTAMP"] = str(timestamp_ms)
             headers["X-BAPI-RECV-WINDOW"] = str(self._recv_window_ms)
