@@ -132,6 +132,7 @@ if address_limit > 0 then
   local unique = redis.call('INCR', KEYS[2] .. ':n')
   redis.call('ZADD', KEYS[2], text, unique)
   redis.call('PEXPIRE', KEYS[2], keep_ms)
+  redis.call('PEXPIRE', KEYS[2] .. ':n', keep_ms)
 end
 return {wait, limit}
 """
@@ -229,8 +230,7 @@ class RedisGovernor:
         return cast(int, wait_us) / 1_000_000
 
     def pause_left(self, family: str) -> float:
-        keys = [self._pause_key(family), self._pause_key(EVERYTHING)]
-        left_ms = self._ask(lambda: self._client.pipeline(False).pttl(keys[0]).pttl(keys[1]).execute())
+        left_ms = self._ask(lambda: self._pauses_left_ms(family))
         return self._local.pause_left(family) if left_ms is None else max(*left_ms, 0) / 1000
 
     def pause(self, family: str, seconds: float) -> None:
@@ -244,6 +244,12 @@ class RedisGovernor:
         if self._ask(lambda: self._client.hset(f"{self._prefix}:limits", family, str(limit))) is not None:
             log.info("rate_limit_learned", family=family, limit_per_s=limit)
             self._limits[family] = limit
+
+    def _pauses_left_ms(self, family: str) -> list[int]:
+        with self._client.pipeline(transaction=False) as pipeline:
+            pipeline.pttl(self._pause_key(family))
+            pipeline.pttl(self._pause_key(EVERYTHING))
+            return cast(list[int], pipeline.execute())
 
     def _keys(self, family: str) -> list[str]:
         return [

@@ -1,4 +1,5 @@
 import json
+import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -55,8 +56,6 @@ class OwnRedis:
 
 @pytest.fixture(scope="session")
 def own_redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OwnRedis]:
-    import socket
-
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     server = OwnRedis(tmp_path_factory.mktemp("redis"), port)

@@ -76,7 +76,7 @@ def test_the_transport_sends_the_vector_itself(vector, exchange: PretendBybit):
         assert request.query == vector["query"]
 
 
-@named([vector for vector in VECTORS["rest_compact_json"]])
+@named(VECTORS["rest_compact_json"])
 def test_a_body_is_the_compact_json_that_is_signed(vector, exchange: PretendBybit):
     exchange.play(ok())
     transport = a_transport(

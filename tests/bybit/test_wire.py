@@ -1,3 +1,4 @@
+import json
 from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -209,9 +210,22 @@ def test_the_old_fee_field_is_the_fallback(recorded):
 
 NEEDED = ["orderId", "symbol", "side", "orderType", "orderStatus", "qty", "createdTime", "updatedTime"]
 UNNEEDED = [
-    "orderLinkId", "timeInForce", "price", "avgPrice", "cumExecQty", "cumExecFee", "cumFeeDetail",
-    "reduceOnly", "positionIdx", "cancelType", "rejectReason", "createType", "leavesQty", "tpslMode", "smpType",
-]  # fmt: skip
+    "orderLinkId",
+    "timeInForce",
+    "price",
+    "avgPrice",
+    "cumExecQty",
+    "cumExecFee",
+    "cumFeeDetail",
+    "reduceOnly",
+    "positionIdx",
+    "cancelType",
+    "rejectReason",
+    "createType",
+    "leavesQty",
+    "tpslMode",
+    "smpType",
+]
 
 
 @pytest.mark.parametrize("name", NEEDED)
@@ -273,8 +287,6 @@ def test_what_goes_out_comes_back_the_same(quantity, price, side, time_in_force)
     request = a_request(quantity=quantity, price=price, side=side, time_in_force=time_in_force)
     text = body_text(wire.order_to_wire(request))
     assert "E" not in text.partition('"qty":')[2].partition(",")[0]
-    import json
-
     row = json.loads(text, parse_float=D) | {
         "orderId": "1", "orderStatus": "New", "createdTime": "1700000000000", "updatedTime": "1700000000000",
     }  # fmt: skip
