@@ -26,9 +26,11 @@ def main() -> None:
 @click.option("--exit", "exit_after", is_flag=True, help="stop after the demo; status 0 if it succeeded")
 def up(data_dir: Path, workers: int, port: int, demo: bool, exit_after: bool) -> None:
     """Run everything on embedded parts, until Ctrl-C."""
+    from order_manager.demo import run_demo
     from order_manager.up import up as run_up
 
-    sys.exit(run_up(data_dir, workers=workers, port=port, demo=demo, exit_after=exit_after))
+    shown = run_demo if demo else None
+    sys.exit(run_up(data_dir, workers=workers, port=port, demo=shown, exit_after=exit_after))
 
 
 @main.command()
