@@ -2,10 +2,9 @@
 
 import os
 import signal
-import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from types import FrameType
@@ -17,11 +16,10 @@ from order_manager.errors import OrderManagerError
 from order_manager.fleet.lock import only_fleet
 from order_manager.fleet.plan import SERVERS, FleetPlan, plan_fleet, server_programs
 from order_manager.fleet.running import RPC_ERRORS, Fleet, wait_for_predecessor
-from order_manager.fleet.screen import names_in, say, show_fleet, step
+from order_manager.fleet.screen import say, show_fleet, step
 
 Demo = Callable[[Mapping[str, str], Console], bool]
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-PING_TIMEOUT_S = 60.0
 DEFAULT_PORT = 4600
 
 
@@ -139,7 +137,7 @@ def start(fleet: Fleet, plan: FleetPlan, console: Console) -> None:
             fleet.start_stage(priority)
     if plan.ping:
         with step(console, "workers answer"):
-            await_workers(fleet, plan)
+            fleet.run_once("ping", plan.ping)
     fleet.all_started()
 
 
@@ -148,21 +146,6 @@ def migrate(fleet: Fleet, plan: FleetPlan, console: Console) -> None:
         if plan.postgres:
             plan.postgres.create_database()
         fleet.run_once("migrate", plan.migrate)
-
-
-def await_workers(fleet: Fleet, plan: FleetPlan) -> None:
-    """Return when every Celery worker answers over the broker. Raises FleetError naming those that do not."""
-    expected = {program.name for program in fleet.programs if "worker" in program.argv}
-    deadline = time.monotonic() + PING_TIMEOUT_S
-    silent = expected
-    while silent:
-        if time.monotonic() > deadline:
-            raise fleet.failure(sorted(silent)[0], f"did not answer within {PING_TIMEOUT_S:.0f} s")
-        with suppress(subprocess.TimeoutExpired):
-            asked = subprocess.run(
-                plan.ping, env=plan.env, capture_output=True, text=True, timeout=PING_TIMEOUT_S / 2
-            )
-            silent = expected - names_in(asked.stdout)
 
 
 def stay(fleet: Fleet, console: Console) -> int:

@@ -10,7 +10,6 @@ import pytest
 from order_manager.embedded import PostgresServer, RedisServer, free_port
 from order_manager.fleet import FleetPlan
 from order_manager.fleet.lock import only_fleet
-from order_manager.fleet.screen import names_in
 from order_manager.up import configured_port, prepare_servers, run_fleet, up
 from rich.console import Console
 
@@ -96,10 +95,3 @@ def test_the_port_is_the_configured_one_in_either_spelling() -> None:
     assert configured_port({"ORDER_MANAGER_PORT": "2"}) == 2
     with pytest.raises(ValueError, match="ORDERMANAGER_PORT=many"):
         configured_port({"ORDERMANAGER_PORT": "many"})
-
-
-def test_the_names_of_workers_that_answer() -> None:
-    assert names_in('{"lane-1@host": {"ok": "pong"}, "maintenance@host": {"ok": "pong"}}\nnoise\n') == {
-        "lane-1",
-        "maintenance",
-    }

@@ -27,6 +27,8 @@ PASSED_ON = re.compile(
     r"|PYTHONPATH$|SSL_CERT_FILE$|SSL_CERT_DIR$|REQUESTS_CA_BUNDLE$|(HTTPS?|NO|ALL)_PROXY$|(https?|no|all)_proxy$"
 )
 LOCAL = "127.0.0.1"
+MAINTENANCE = "maintenance"
+PING_TIMEOUT_S = "60"
 # The paper exchange moves fast and trades small coins too; the defaults are for a real account.
 PAPER_DEFAULTS = {
     "ORDERMANAGER_RECONCILIATION_INTERVAL": "5",
@@ -44,7 +46,7 @@ class FleetPlan:
     postgres: PostgresServer | None = None  # None: somebody else's
     redis: RedisServer | None = None
     migrate: tuple[str, ...] = ()  # run once between the servers and everything else; empty: not at all
-    ping: tuple[str, ...] = ()  # prints the name of each Celery worker that answers; empty: not asked
+    ping: tuple[str, ...] = ()  # succeeds once all Celery workers answer; empty: not asked
     notes: tuple[str, ...] = ()  # what was chosen for the user
     api_url: str = ""
 
@@ -96,7 +98,7 @@ def plan_fleet(data_dir: Path, *, workers: int, port: int, configured: Mapping[s
         postgres=postgres,
         redis=redis,
         migrate=module("order_manager.cli", "migrate"),
-        ping=module("celery", "-A", "order_manager", "inspect", "ping", "--timeout", "3", "--json"),
+        ping=module("order_manager.fleet.ping", PING_TIMEOUT_S, *worker_names(workers)),
         notes=tuple(notes),
         api_url=f"http://{LOCAL}:{port}",
     )
@@ -186,6 +188,10 @@ def paper_exchange(data_dir: Path, env: Mapping[str, str]) -> Program:
     )
 
 
+def worker_names(workers: int) -> list[str]:
+    return [*(f"lane-{number}" for number in range(1, workers + 1)), MAINTENANCE]
+
+
 def our_programs(data_dir: Path, env: Mapping[str, str], *, workers: int, port: int) -> list[Program]:
     (data_dir / "beat").mkdir(parents=True, exist_ok=True)
     celery = module("celery", "-A", "order_manager")
@@ -221,8 +227,8 @@ def our_programs(data_dir: Path, env: Mapping[str, str], *, workers: int, port: 
             stop_wait_s=15,
             where="signals and exchange events",
         ),
-        *(worker(f"lane-{i}", "orders", "symbols' queues orders.*") for i in range(1, workers + 1)),
-        worker("maintenance", "maintenance", "queue maintenance"),
+        *(worker(name, "orders", "symbols' queues orders.*") for name in worker_names(workers)[:-1]),
+        worker(MAINTENANCE, MAINTENANCE, f"queue {MAINTENANCE}"),
         Program(name="beat", argv=(*celery, *beat), env=env, priority=SERVICES, where="the schedule"),
         Program(
             name="web",

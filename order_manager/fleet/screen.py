@@ -1,6 +1,5 @@
 """What `order-manager up` shows: a line per step, then what runs where and how to talk to it."""
 
-import json
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -51,14 +50,3 @@ def show_fleet(console: Console, plan: FleetPlan, pids: Mapping[str, int]) -> No
 def say(console: Console, text: str) -> None:
     """A line to be copied: no markup, no wrapping."""
     console.print(text, soft_wrap=True, markup=False, highlight=False)
-
-
-def names_in(ping_output: str) -> set[str]:
-    """The workers that answered, without their host: {'lane-1', 'maintenance'}."""
-    names: set[str] = set()
-    for line in ping_output.splitlines():
-        try:
-            names |= {name.partition("@")[0] for name in json.loads(line)}
-        except (ValueError, TypeError):
-            continue
-    return names

@@ -1,4 +1,4 @@
-"""A small fleet to start and to kill: `python -m tests.fleet.dummies <data folder> [--exit]`."""
+"""A small fleet to start and to kill: `python -m tests.fleet.dummies <data folder> [--exit] [--stubborn]`."""
 
 import os
 import signal
@@ -38,7 +38,8 @@ def dummy(name: str, code: str, *, priority: int = 10, stop_wait_s: float = 5, *
 
 def main() -> int:
     data_dir = Path(sys.argv[1])
-    programs = (dummy("server", SLEEPER), dummy("worker-1", FAMILY, priority=20))
+    code = STUBBORN if "--stubborn" in sys.argv else FAMILY
+    programs = (dummy("server", SLEEPER), dummy("worker-1", code, priority=20, stop_wait_s=60))
     plan = FleetPlan(
         data_dir=data_dir, programs=programs, env={"REDIS_HOST": "here", "ORDERMANAGER_API_KEY": "k"}
     )

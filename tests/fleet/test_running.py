@@ -192,6 +192,19 @@ def test_the_end_of_up_is_the_end_of_everything(
     assert status == (0 if number is not signal.SIGKILL else -signal.SIGKILL)
 
 
+def test_a_second_signal_hurries(up: Callable[..., "subprocess.Popen[str]"], tmp_path: Path) -> None:
+    process = up("--stubborn")
+    eventually(lambda: running(tmp_path / "data", "server", "worker-1"))
+    family = whole_family(process)
+    process.send_signal(signal.SIGINT)
+    eventually(lambda: "stopping worker-1" in (tmp_path / "up-0.log").read_text())
+
+    process.send_signal(signal.SIGINT)
+
+    assert process.wait(10) == 0  # the program alone would have been waited for a minute
+    assert not any(is_alive(member.pid) for member in family)
+
+
 def test_the_end_of_the_supervisor_is_the_end_of_everything(
     up: Callable[..., "subprocess.Popen[str]"], tmp_path: Path
 ) -> None:
