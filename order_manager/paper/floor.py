@@ -207,21 +207,20 @@ class Floor:
         self.market_of(order).resting.pop(order.order_id, None)
 
     def _fill(self, market: Market, order: Order, level: Level, now_ms: int, *, is_maker: bool) -> None:
-        """Book one execution of at most `level.qty`."""
+        """Book one execution.
+
+        A reduce-only order is never larger than its leg here: it is capped on entry, and cancelled by
+        `_trim_reducing` as soon as the leg is smaller.
+        """
         account = self.accounts[order.uid]
         price, qty = level
         leg = account.position(order.symbol, order.position_idx) if order.category == LINEAR else None
-        if leg is not None and order.reduces:
-            qty = min(qty, leg.reducible_by(order.side))
-            if not qty:
-                self.close(order, now_ms, reason="EC_NoError", cancel_type="CancelByReduceOnly")
-                return
         value = price * qty
         maker_rate, taker_rate = FEE_RATES[order.category]
         rate = maker_rate if is_maker else taker_rate
         if leg is not None:
             coin, fee = MARGIN_COIN, value * rate
-            closed, pnl = self._move_position(account, leg, order.side, level._replace(qty=qty), fee, now_ms)
+            closed, pnl = self._move_position(account, leg, order.side, level, fee, now_ms)
             account.coins[MARGIN_COIN].balance += pnl - fee
             coins: tuple[str, ...] = (MARGIN_COIN,)
         else:

@@ -75,6 +75,7 @@ def check(engine: Engine, account: Account) -> None:
             is_buy = order.side == "Buy"
             assert (fill.price <= order.price) if is_buy else (fill.price >= order.price)
             coins[fill.fee_coin] -= fill.fee
+            assert not order.reduces or fill.closed_qty == fill.qty
             if order.category == "spot":
                 coins["BTC"] += fill.qty if is_buy else -fill.qty
                 coins["USDT"] += -fill.value if is_buy else fill.value
@@ -104,9 +105,9 @@ def check(engine: Engine, account: Account) -> None:
     assert account.coins["USDT"].locked == locked
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=250, deadline=None)
 @given(
-    st.lists(actions, max_size=40),
+    st.lists(actions, min_size=5, max_size=60),
     st.integers(0, 5),
     st.sampled_from([ONE_WAY, HEDGE]),
     st.sampled_from([None, Decimal("0.005")]),

@@ -66,6 +66,8 @@ def test_everything_acknowledged_survives_a_kill(tmp_path: Path) -> None:
         )
         client.post("/v5/position/switch-mode", category="linear", symbol="SOLUSDT", mode=3)
         control.pin("49899.90", fill_ratio="0.5")
+        last = client.limit("Buy", "0.010", "49000.00", orderLinkId="last")
+        assert last in state_file.read_text()  # written before the answer, not when a buffer is full
         names = ("orders", "fills", "positions")
         before = {name: control.get(name) for name in names}
         ledger, wallet = control.get("ledger")["entries"], client.wallet()
