@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from order_manager.paper.accounts import Account
+from order_manager.paper.numbers import parse_integer
 from order_manager.paper.refusals import ApiRefusal
 
 DEFAULT_RECV_WINDOW_MS = 5000
@@ -45,8 +46,13 @@ def authenticate(
         raise ApiRefusal(10003, "API key is invalid.")
     window = credentials.recv_window or str(DEFAULT_RECV_WINDOW_MS)
     timestamp = credentials.timestamp
-    is_numeric = timestamp.isascii() and timestamp.isdigit() and window.isascii() and window.isdigit()
-    if not is_numeric or not now_ms - int(window) <= int(timestamp) < now_ms + _MAX_AHEAD_MS:
+    sent_ms, window_ms = parse_integer(timestamp), parse_integer(window)
+    is_timely = (
+        sent_ms is not None
+        and window_ms is not None
+        and now_ms - window_ms <= sent_ms < now_ms + _MAX_AHEAD_MS
+    )
+    if not is_timely:
         raise ApiRefusal(
             10002,
             "invalid request, please check your server timestamp or recv_window param. "

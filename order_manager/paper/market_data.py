@@ -13,6 +13,8 @@ from order_manager.paper.paging import encode_cursor, read_cursor, read_limit
 from order_manager.paper.refusals import ApiRefusal
 
 Json = dict[str, Any]
+# Nothing is listed in them, but clients that load every market at start may ask.
+_EMPTY_CATEGORIES = ("inverse", "option")
 PublicCall = Callable[[Exchange, Params, int], Json]
 
 
@@ -22,6 +24,8 @@ def server_time(exchange: Exchange, params: Params, now_ms: int) -> Json:
 
 
 def instruments_info(exchange: Exchange, params: Params, now_ms: int) -> Json:
+    if params.get("category") in _EMPTY_CATEGORIES:
+        return {"category": params["category"], "list": [], "nextPageCursor": ""}
     category = read_category(params)
     status = params.get("status") or "Trading"
     if status not in STATUSES:

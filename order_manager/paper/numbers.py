@@ -6,7 +6,9 @@ from decimal import Decimal
 ZERO = Decimal(0)
 ONE = Decimal(1)
 
-_DECIMAL_TEXT = re.compile(r"\d{1,20}(\.\d{1,18})?")
+# Bounded, so that every quotient by a step fits the 28 digits of the decimal context.
+_DECIMAL_TEXT = re.compile(r"[0-9]{1,13}(\.[0-9]{1,18})?")
+_INTEGER_TEXT = re.compile(r"[0-9]{1,18}")
 
 
 def parse_decimal(text: object) -> Decimal | None:
@@ -17,6 +19,11 @@ def parse_decimal(text: object) -> Decimal | None:
     if isinstance(text, str) and _DECIMAL_TEXT.fullmatch(text):
         return Decimal(text)
     return None
+
+
+def parse_integer(text: object) -> int | None:
+    """The number in `text`, or None unless it is plain digits, 18 at most."""
+    return int(text) if isinstance(text, str) and _INTEGER_TEXT.fullmatch(text) else None
 
 
 def floor_to_step(value: Decimal, step: Decimal) -> Decimal:

@@ -6,10 +6,11 @@ from itertools import islice
 from typing import Any, TypeVar
 from urllib.parse import quote
 
+from order_manager.paper.numbers import parse_integer
 from order_manager.paper.refusals import ApiRefusal
 
 T = TypeVar("T")
-_CURSOR = re.compile(r"page_token=(\d{1,18})&")
+_CURSOR = re.compile(r"page_token=([0-9]{1,18})&")
 WEEK_MS = 7 * 24 * 3600 * 1000
 
 
@@ -32,9 +33,10 @@ def read_limit(params: Mapping[str, Any], *, default: int, most: int) -> int:
     text = params.get("limit")
     if text in (None, ""):
         return default
-    if not (isinstance(text, str) and text.isascii() and text.isdigit() and 1 <= int(text) <= most):
+    limit = parse_integer(text)
+    if limit is None or not 1 <= limit <= most:
         raise ApiRefusal(10001, f"params error: limit invalid {text}, 1 to {most}")
-    return int(text)
+    return limit
 
 
 def read_window(params: Mapping[str, Any], now_ms: int) -> tuple[int, int]:
@@ -62,6 +64,7 @@ def _read_ms(params: Mapping[str, Any], name: str, code: int) -> int | None:
     text = params.get(name)
     if text in (None, ""):
         return None
-    if not (isinstance(text, str) and text.isascii() and text.isdigit()):
+    number = parse_integer(text)
+    if number is None:
         raise ApiRefusal(code, f"{name} is not number")
-    return int(text)
+    return number

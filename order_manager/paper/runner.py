@@ -8,7 +8,6 @@ import logging
 import signal
 import sys
 from collections.abc import Sequence
-from contextlib import suppress
 from decimal import Decimal
 from pathlib import Path
 
@@ -90,7 +89,12 @@ async def _run_until_signal(settings: PaperSettings) -> int:
 
 async def serve(settings: PaperSettings, stop: asyncio.Event) -> int:
     """Listen until `stop` is set; returns an exit code. Prints one line with the address when ready."""
-    exchange = Exchange(settings, now_ms())
+    try:
+        exchange = Exchange(settings, now_ms())
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        if settings.state_file is None:
+            raise
+        return _cannot_start(f"cannot use the state file {settings.state_file}: {error!r}")
     runner = web.AppRunner(create_app(exchange), access_log=None, shutdown_timeout=1.0)
     await runner.setup()
     try:
@@ -104,9 +108,11 @@ async def serve(settings: PaperSettings, stop: asyncio.Event) -> int:
         sys.stdout.write(f"paper exchange on http://{settings.host}:{port}\n")
         sys.stdout.flush()
         clock = asyncio.create_task(_keep_prices_moving(exchange))
-        await stop.wait()
-        clock.cancel()
-        with suppress(asyncio.CancelledError):
+        stopping = asyncio.create_task(stop.wait())
+        # A price clock that dies must take the exchange with it: frozen prices would only look alive.
+        await asyncio.wait({stopping, clock}, return_when=asyncio.FIRST_COMPLETED)
+        stopping.cancel()
+        if not clock.cancel():
             await clock
     finally:
         await runner.cleanup()
@@ -116,7 +122,9 @@ async def serve(settings: PaperSettings, stop: asyncio.Event) -> int:
 
 async def _keep_prices_moving(exchange: Exchange) -> None:
     interval_ms = exchange.settings.price_interval_ms
-    while interval_ms:
+    if not interval_ms:
+        await asyncio.Event().wait()
+    while True:
         await asyncio.sleep(interval_ms / 1000)
         exchange.move_prices(now_ms())
 

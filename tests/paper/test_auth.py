@@ -62,6 +62,8 @@ def test_refused_callers(client: Client) -> None:
     assert early.get("/v5/account/info")["retCode"] == 10002
     late = Client(client.url, clock_offset_ms=-6000, session=client.session)
     assert late.get("/v5/account/info")["retCode"] == 10002
+    late.window = "9" * 5000
+    assert late.get("/v5/account/info")["retCode"] == 10002
     late.window = "10000"
     assert late.get("/v5/account/info")["retCode"] == 0
     assert client.session.get(client.url + "/v5/account/info", timeout=5).status_code == 401

@@ -9,6 +9,9 @@ from pathlib import Path
 
 import pytest
 from order_manager.paper import main
+from order_manager.paper.instruments import default_instruments
+from order_manager.paper.ledger import Ledger
+from order_manager.paper.markets import Market
 from order_manager.paper.prices import path_price
 
 from .client import Client, Control
@@ -150,3 +153,34 @@ def test_an_acknowledged_order_stays_invisible_for_a_while() -> None:
             time.sleep(0.02)
         assert client.order(order_id)["orderStatus"] == "Filled"
         client.session.close()
+
+
+def test_a_state_file_that_cannot_be_used_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    state_file = tmp_path / "state.jsonl"
+    state_file.write_text("not json\n")
+    assert main(["--port", "0", "--state-file", str(state_file)]) == 2
+    assert str(state_file) in capsys.readouterr().err
+    assert main(["--port", "0", "--state-file", str(tmp_path)]) == 2
+
+
+def test_a_set_price_is_where_the_path_goes_on_from() -> None:
+    instrument = next(iter(default_instruments()))
+    market = Market(instrument, seed=7)
+    market.set_price(Decimal(60_000), 10, pin=False)
+    assert market.price(10) == 60_000
+    assert market.price(11) != 60_000
+    assert abs(market.price(11) / 60_000 - 1) < Decimal("0.002")
+    market.set_price(Decimal(61_000), 12, pin=True)
+    assert market.price(10_000) == 61_000
+
+
+def test_the_ledger_lets_go_of_its_oldest_entries() -> None:
+    ledger = Ledger(limit=20)
+    for number in range(1, 31):
+        ledger.add("request", number, "KEY")
+    assert len(ledger.entries) <= 20
+    assert ledger.after(28) == ledger.entries[-2:]
+    assert ledger.after(0) == ledger.entries
+    assert ledger.entries[-1]["seq"] == 30

@@ -46,6 +46,7 @@ def test_instruments_have_the_documented_shape(control: Control) -> None:
         assert symbols == {"BTCUSDT", "ETHUSDT", "SOLUSDT", "XRPUSDT", "DOGEUSDT"}
     assert public(control, "instruments-info", category="linear", symbol="NO")["retCode"] == 10001
     assert public(control, "instruments-info", category="spot", status="Odd")["retCode"] == 10001
+    assert public(control, "instruments-info", category="inverse")["result"]["list"] == []
 
 
 def test_instruments_come_in_pages(control: Control) -> None:
