@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -69,7 +70,8 @@ def up(
     Returns the exit status: 0 when all went well, the demo included; 1 when something could not be started,
     went wrong or the demo failed, which has been said on `console`. Main thread only: it handles signals.
     """
-    console = console or Console()
+    # Into a file or a CI log rich would write for a terminal of 80 columns.
+    console = console or Console(width=None if sys.stdout.isatty() else 120)
     configured = {name: value for name, value in dotenv_values(".env").items() if value} | dict(os.environ)
     data_dir = data_dir.absolute()
     with ExitStack() as stack:
