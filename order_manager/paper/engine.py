@@ -22,6 +22,8 @@ from order_manager.paper.order_entry import Amendment, NewOrder
 from order_manager.paper.orders import Order
 from order_manager.paper.refusals import ApiRefusal, refusal
 
+MODES = (ONE_WAY, HEDGE)
+
 
 class Engine(Floor):
     """The floor, with the doors that clients use. Each raises ApiRefusal and then has changed nothing."""
@@ -172,6 +174,3 @@ class Engine(Floor):
         if category == SPOT:  # decimal digits there, UUIDs here
             return f"{now_ms}{next(self._spot_ids) % 1_000_000:06d}"
         return str(uuid.uuid4())
-
-
-MODES = (ONE_WAY, HEDGE)

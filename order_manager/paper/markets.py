@@ -56,10 +56,6 @@ class Market:
         self.pinned = price if pin else None
         self._price, self._price_tick = price, tick
 
-    def unpin(self) -> None:
-        self.pinned = None
-        self._price_tick = -1
-
     def trade_price(self, tick: int, current_tick: int) -> Decimal:
         """The price at `tick`, now or in the past."""
         if tick == current_tick or self.pinned is not None:

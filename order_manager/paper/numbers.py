@@ -1,4 +1,4 @@
-"""Decimal helpers: steps, and the text forms the exchange uses on the wire."""
+"""Decimals: multiples of a step, and the text forms the exchange uses on the wire."""
 
 import re
 from decimal import Decimal
