@@ -1,6 +1,6 @@
 """What holds for every plan, recomputed here from the rule book and not with the planner's own code."""
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from order_manager.domain.orders import Category, OrderStatus, OrderType, Side, TimeInForce
 from order_manager.domain.planning import plan_orders
@@ -23,11 +23,13 @@ SIZES = st.decimals("0.001", "2", places=3)
 SIGNALS = st.builds(
     a_signal,
     side=st.sampled_from(Side),
-    notional=st.decimals("1", "60000", places=2),
-    confidence=st.none() | st.decimals("0", "1", places=2),
-    is_urgent=st.booleans(),
+    notional=st.sampled_from([40, 250, 1000, 9000, 25000]).flatmap(
+        lambda most: st.decimals(D(most) / 2, most, places=2)
+    ),
+    confidence=st.sampled_from([None, D("0.5"), D("0.5"), D("0.95")]),
+    is_urgent=st.sampled_from([False, False, True]),
     snapshot_price=st.none() | st.decimals("45000", "55000", places=2),
-    snapshot_spread=st.none() | st.decimals("0", "200", places=2),
+    snapshot_spread=st.none() | st.decimals("0", "200", places=2) | st.decimals("60", "200", places=2),
 )
 POSITIONS = st.one_of(
     st.just(a_position()),
@@ -67,9 +69,10 @@ STATES = st.builds(
     ),
     market=st.builds(a_market, ask=st.decimals("50000", "50200", places=1)),
     position=POSITIONS,
-    open_orders=st.lists(open_orders(), max_size=4).map(tuple),
+    open_orders=st.builds(lambda side: (an_order(side=side),), st.sampled_from(Side))
+    | st.lists(open_orders(), max_size=4).map(tuple),
     other_exposure=st.decimals("0", "60000", places=2),
-    available_balance=st.none() | st.decimals("0", "500000", places=2),
+    available_balance=st.none() | st.sampled_from([D(3000), D(500000)]),
 )
 RULES = st.builds(
     some_rules,
@@ -83,8 +86,11 @@ RULES = st.builds(
     enable_order_amending=st.booleans(),
     enable_balance_check=st.booleans(),
     enable_order_size_reduction=st.booleans(),
-    allow_short=st.booleans(),
+    allow_short=st.sampled_from([True, True, False]),
 )
+
+
+MANY = settings(max_examples=500)
 
 
 def wanted(plan: Plan):
@@ -113,6 +119,7 @@ def held_against(side, position):
     return position.long.size if side is Side.SELL else -position.short.size
 
 
+@MANY
 @given(SIGNALS, STATES, RULES)
 def test_no_plan_breaks_a_limit(signal, state, rules):
     plan = plan_orders(signal, state, rules)
@@ -145,6 +152,7 @@ def test_no_plan_breaks_a_limit(signal, state, rules):
     assert state.other_exposure + gross * state.market.mark + resting + value <= rules.max_exposure
 
 
+@MANY
 @given(SIGNALS, STATES, RULES)
 def test_reduce_only_never_exceeds_what_is_held_and_unclaimed(signal, state, rules):
     plan = plan_orders(signal, state, rules)
@@ -164,6 +172,7 @@ def test_reduce_only_never_exceeds_what_is_held_and_unclaimed(signal, state, rul
         assert state.instrument.category is Category.LINEAR
 
 
+@MANY
 @given(SIGNALS, STATES, RULES)
 def test_only_orders_of_ours_that_the_exchange_has_are_cancelled_or_amended(signal, state, rules):
     plan = plan_orders(signal, state, rules)

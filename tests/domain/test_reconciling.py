@@ -70,6 +70,7 @@ def test_a_difference_that_makes_no_sense_falls_back_to_the_average():
 
 def test_a_fill_without_a_price_is_booked_at_the_orders_own():
     assert correction(an_order(), status=FILLED, filled_quantity="0.01").fill_price == 49000
+    assert correction(an_order(), price=48900, status=FILLED, filled_quantity="0.01").fill_price == 48900
     market = an_order(order_type=OrderType.MARKET, price=None, reference_price=50000)
     found = correction(market, price=None, status=FILLED, filled_quantity="0.01")
     assert found.fill_price == 50000
@@ -183,6 +184,11 @@ def test_terms_changed_at_the_exchange_are_told_before_and_after():
     assert found.modification.before == Terms(quantity=D("0.01"), price=D(49000))
     assert found.modification.after == Terms(quantity=D("0.02"), price=D(48900))
     assert found.order.request.price == 48900
+
+
+def test_of_two_changes_in_the_same_moment_the_one_heard_last_counts():
+    order = an_order(exchange_updated_at=at(1))
+    assert correction(order, price=48900, updated_at=at(1)).order.request.price == 48900
 
 
 def test_terms_that_the_report_leaves_out_stay():
