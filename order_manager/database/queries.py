@@ -1,0 +1,177 @@
+"""Reads for the REST API: bounded, and answered with domain values."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from enum import StrEnum
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, Engine, RowMapping, Select, Table, func, nulls_last, or_, select, true
+
+from order_manager.database.rows import order_from, plain, position_from
+from order_manager.database.tables import account_state, orders, positions
+from order_manager.domain.orders import Order, OrderStatus, Side
+from order_manager.domain.positions import Position, PositionMode
+
+
+class OrderSort(StrEnum):
+    """What a list of orders can be sorted by; the words of the interface."""
+
+    CREATED_AT = "created_at"
+    UPDATED_AT = "updated_at"
+    EXECUTED_AT = "executed_at"
+    ASSET = "asset"
+    STATUS = "status"
+    QUANTITY = "quantity"
+    PRICE = "price"
+
+
+_SORT_COLUMNS = {sort: orders.c["symbol" if sort is OrderSort.ASSET else sort.value] for sort in OrderSort}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderFilter:
+    """Which orders; None asks for nothing."""
+
+    symbol: str | None = None
+    status: OrderStatus | None = None
+    side: Side | None = None
+    signal_id: str | None = None
+    order_id: str | None = None  # the exchange's, ours or the client order id
+    created_from: datetime | None = None  # inclusive
+    created_to: datetime | None = None  # inclusive
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """Which part of a list."""
+
+    limit: int
+    offset: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredPosition:
+    """A position with what the table knows beside it."""
+
+    position: Position
+    mark_price: Decimal | None  # quote per base; None when none was seen yet
+    created_at: datetime
+    updated_at: datetime
+
+
+def ping(engine: Engine) -> None:
+    """Raises if the database does not answer."""
+    with engine.connect() as connection:
+        connection.execute(select(1))
+
+
+def list_orders(
+    engine: Engine, wanted: OrderFilter, *, sort: OrderSort, is_descending: bool, page: Page
+) -> tuple[list[Order], int]:
+    """One page of the orders, and how many there are on all pages."""
+    conditions = _conditions(wanted)
+    column: ColumnElement[object] = _SORT_COLUMNS[sort]
+    primary = column.desc() if is_descending else column.asc()
+    if _SORT_COLUMNS[sort].nullable:
+        primary = nulls_last(primary)
+    # The id settles ties, in the same direction, so that (created_at, id) can be walked either way.
+    tie = orders.c.id.desc() if is_descending else orders.c.id.asc()
+    query = select(orders).where(*conditions).order_by(primary, tie)
+    rows, total = _page(engine, query, orders, conditions, page)
+    return [order_from(row) for row in rows], total
+
+
+def find_order(engine: Engine, order_id: str) -> Order | None:
+    """The order with this id of the exchange, of ours, or of the client, looked for in this order."""
+    # No ORDER BY ... LIMIT 1: it would tempt the planner to walk another index in the hope of an early hit.
+    with engine.connect() as connection:
+        rows = connection.execute(select(orders).where(_has_id(order_id))).mappings().all()
+    found = [order_from(row) for row in rows]
+    found.sort(key=lambda order: (order.exchange_order_id != order_id, order.client_order_id == order_id))
+    return found[0] if found else None
+
+
+def list_positions(
+    engine: Engine, *, symbol: str | None, mode: PositionMode | None, page: Page
+) -> tuple[list[StoredPosition], int]:
+    """One page of the positions by symbol and mode, flat ones too, and how many there are on all pages."""
+    conditions: list[ColumnElement[bool]] = []
+    if symbol is not None:
+        conditions.append(positions.c.asset == symbol)
+    if mode is not None:
+        conditions.append(positions.c.mode == mode.value)
+    query = select(positions).where(*conditions).order_by(positions.c.asset, positions.c.mode)
+    rows, total = _page(engine, query, positions, conditions, page)
+    return [_stored_position(row) for row in rows], total
+
+
+def find_position(engine: Engine, symbol: str, mode: PositionMode | None = None) -> StoredPosition | None:
+    """The symbol's position; where both modes have one and none is asked for, the account's mode counts."""
+    query = select(positions).where(positions.c.asset == symbol)
+    if mode is not None:
+        query = query.where(positions.c.mode == mode.value)
+    current_mode = select(account_state.c.position_mode).scalar_subquery()
+    query = query.order_by(nulls_last((positions.c.mode == current_mode).desc()), positions.c.mode.desc())
+    with engine.connect() as connection:
+        row = connection.execute(query.limit(1)).mappings().first()
+    return _stored_position(row) if row is not None else None
+
+
+def _conditions(wanted: OrderFilter) -> list[ColumnElement[bool]]:
+    conditions: list[ColumnElement[bool]] = []
+    if wanted.symbol is not None:
+        conditions.append(orders.c.symbol == wanted.symbol)
+    if wanted.status is not None:
+        conditions.append(orders.c.status == wanted.status.value)
+    if wanted.side is not None:
+        conditions.append(orders.c.side == wanted.side.value)
+    if wanted.signal_id is not None:
+        conditions.append(orders.c.signal_id == wanted.signal_id)
+    if wanted.order_id is not None:
+        conditions.append(_has_id(wanted.order_id))
+    if wanted.created_from is not None:
+        conditions.append(orders.c.created_at >= wanted.created_from)
+    if wanted.created_to is not None:
+        conditions.append(orders.c.created_at <= wanted.created_to)
+    return conditions
+
+
+def _has_id(order_id: str) -> ColumnElement[bool]:
+    known = [orders.c.exchange_order_id == order_id, orders.c.client_order_id == order_id]
+    if _is_uuid(order_id):
+        known.append(orders.c.id == order_id)
+    return or_(*known)
+
+
+def _is_uuid(value: str) -> bool:
+    """Only the plain spelling; PostgreSQL would refuse the statement for anything that is no UUID."""
+    try:
+        return str(UUID(value)) == value.lower()
+    except ValueError:
+        return False
+
+
+def _page(
+    engine: Engine,
+    query: Select[tuple[object, ...]],
+    table: Table,
+    conditions: Sequence[ColumnElement[bool]],
+    page: Page,
+) -> tuple[Sequence[RowMapping], int]:
+    with engine.connect() as connection:
+        rows = connection.execute(query.limit(page.limit).offset(page.offset)).mappings().all()
+        if len(rows) < page.limit and (rows or page.offset == 0):
+            return rows, page.offset + len(rows)  # the list ends on this page: nothing to count
+        count = select(func.count()).select_from(table).where(true(), *conditions)
+        return rows, connection.execute(count).scalar_one()
+
+
+def _stored_position(row: RowMapping) -> StoredPosition:
+    return StoredPosition(
+        position=position_from(row, symbol=row["asset"], mode=PositionMode(row["mode"])),
+        mark_price=plain(row["mark_price"]),
+        created_at=row["created_at"],
+        updated_at=row["updated_at"],
+    )
