@@ -1,0 +1,24 @@
+"""What views work with: the application's runtime and its dependencies."""
+
+from flask import Flask, current_app
+
+from order_manager.web.dependencies import Dependencies, dependencies_of
+from order_manager.wiring import Runtime
+
+_RUNTIME, _DEPENDENCIES = "order_manager.runtime", "order_manager.dependencies"
+
+
+def serve(app: Flask, runtime: Runtime) -> None:
+    """Give the application what its views ask for below."""
+    app.extensions[_RUNTIME] = runtime
+    app.extensions[_DEPENDENCIES] = dependencies_of(runtime)
+
+
+def current_runtime() -> Runtime:
+    runtime: Runtime = current_app.extensions[_RUNTIME]
+    return runtime
+
+
+def current_dependencies() -> Dependencies:
+    dependencies: Dependencies = current_app.extensions[_DEPENDENCIES]
+    return dependencies
