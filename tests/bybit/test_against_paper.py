@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 import redis
 import requests
+
 from order_manager.bybit.client import BybitClient
 from order_manager.bybit.governor import RedisGovernor
 from order_manager.bybit.transport import Transport
@@ -332,7 +333,14 @@ def _trade(url: str, port: int, seconds: float, name: str, answers: Any) -> None
     )
     placed, until = 0, time.monotonic() + seconds
     while time.monotonic() < until:
-        client.place_order(a_limit(client_order_id=f"{name}-{placed}", quantity=D("0.001"), price=D("30000")))
+        client.place_order(
+            a_limit(
+                client_order_id=f"{name}-{placed}",
+                quantity=D("0.001"),
+                price=D("30000"),
+                time_in_force=TimeInForce.IOC,
+            )
+        )
         placed += 1
     answers.put((placed, len(hits)))
     store.close()

@@ -5,6 +5,8 @@ from datetime import UTC, datetime
 from decimal import Decimal
 
 import pytest
+from structlog.testing import capture_logs
+
 from order_manager.bybit.fields import UnknownWireValue
 from order_manager.bybit.governor import EVERYTHING, NoGovernor
 from order_manager.domain.orders import Category, OrderRequest, OrderStatus, OrderType, Side, TimeInForce
@@ -20,8 +22,6 @@ from order_manager.errors import (
     Unavailable,
 )
 from order_manager.services.ports import Exchange
-from structlog.testing import capture_logs
-
 from tests.bybit import pretend
 from tests.bybit.pretend import Pauses, PretendBybit, a_client, a_transport, http, ok, ret_code, rows
 
@@ -146,9 +146,7 @@ def test_a_write_that_was_certainly_not_applied_is_sent_again(answer, write, exc
     write(a_client(exchange.url, pause=pauses))
     assert len(exchange.requests) == 3
     assert len(pauses.waits) == 2
-    stamps = [request.headers["X-BAPI-SIGN"] for request in exchange.requests]
     assert len({request.body for request in exchange.requests}) == 1
-    assert stamps
 
 
 @each(NOT_APPLIED)
@@ -157,6 +155,23 @@ def test_the_last_attempt_s_error_is_the_caller_s(answer, exchange: PretendBybit
     with pytest.raises((RateLimited, Unavailable)):
         a_client(exchange.url, attempts=2).place_order(REQUEST)
     assert len(exchange.requests) == 2
+
+
+def test_each_attempt_is_signed_with_the_moment_that_the_caller_vouches_for(exchange: PretendBybit):
+    exchange.play(ret_code(10019), ACCEPTED)
+    moments = [datetime(2026, 1, 1, 0, 0, second, tzinfo=UTC) for second in (1, 2)]
+    stamps = [str(int(moment.timestamp() * 1000)) for moment in moments]
+    a_client(exchange.url).place_order(REQUEST, sign_at=lambda: moments.pop(0))
+    assert [request.headers["X-BAPI-TIMESTAMP"] for request in exchange.requests] == stamps
+
+
+def test_an_attempt_that_the_caller_forbids_is_not_sent(exchange: PretendBybit):
+    def forbid() -> datetime:
+        raise LaneLost("gone")
+
+    with pytest.raises(LaneLost):
+        a_client(exchange.url).place_order(REQUEST, sign_at=forbid)
+    assert exchange.requests == []
 
 
 def test_doubt_after_a_harmless_failure_is_still_doubt(exchange: PretendBybit):

@@ -7,6 +7,8 @@ from threading import Thread
 
 import pytest
 import redis
+from structlog.testing import capture_logs
+
 from order_manager.bybit.governor import (
     EVERYTHING,
     WINDOW_S,
@@ -16,7 +18,6 @@ from order_manager.bybit.governor import (
     default_limit,
     family_of,
 )
-from structlog.testing import capture_logs
 
 CREATE = family_of("/v5/order/create", "linear")
 CANCEL = family_of("/v5/order/cancel", "linear")

@@ -2,6 +2,7 @@ import json
 from pathlib import Path
 
 import pytest
+
 from order_manager.bybit import retcodes
 from order_manager.bybit.retcodes import CREATE, ERROR_FOR_CODE, SUCCESS_CODES, error_class
 from order_manager.errors import (

@@ -5,9 +5,9 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 import pytest
+
 from order_manager.bybit.encoding import body_text, query_text
 from order_manager.bybit.signing import sign_request, sign_stream
-
 from tests.bybit.pretend import PretendBybit, a_transport, ok
 
 VECTORS = json.loads((Path(__file__).parents[1] / "data" / "signing_vectors.json").read_text())

@@ -6,6 +6,7 @@ from decimal import Decimal
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from order_manager.bybit import wire
 from order_manager.bybit.encoding import body_text
 from order_manager.bybit.fields import UnknownWireValue

@@ -2,6 +2,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 
 import pytest
+
 from order_manager.bybit import hosts, wire_account
 from order_manager.bybit.fields import UnknownWireValue
 from order_manager.bybit.wire_account import BalanceRule
