@@ -1,9 +1,10 @@
 """Alembic's environment: the address comes from the caller or from the settings."""
 
+from sqlalchemy import create_engine
+
 from alembic import context
 from order_manager.database.tables import metadata
 from order_manager.settings import load_settings
-from sqlalchemy import create_engine
 
 
 def run() -> None:

@@ -88,10 +88,10 @@ def samples(run: str) -> list[Sample]:
             None,
         ),
         (
-            "above the single order limit",
+            "more than a tenth of the balance",
             _signal(run, "huge", signal_type="buy", asset="XRPUSDT", amount=25000),
             "rejected",
-            None,
+            "order_size_ratio",
         ),
         (
             "a symbol that the exchange does not list",

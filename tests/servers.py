@@ -16,6 +16,7 @@ from pathlib import Path
 import kombu
 import pytest
 import redis
+
 from order_manager.embedded import PostgresServer, RabbitmqServer, RedisServer, free_port
 from order_manager.embedded.rabbitmq import is_installed as rabbitmq_is_installed
 

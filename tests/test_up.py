@@ -7,12 +7,12 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+from rich.console import Console
+
 from order_manager.embedded import PostgresServer, RedisServer, free_port
 from order_manager.fleet import FleetPlan
 from order_manager.fleet.lock import only_fleet
 from order_manager.up import configured_port, prepare_servers, run_fleet, up
-from rich.console import Console
-
 from tests.fleet.dummies import SLEEPER, dummy
 
 MIGRATE = """

@@ -1,8 +1,9 @@
 """create tables"""
 
 import sqlalchemy as sa
-from alembic import op
 from sqlalchemy.dialects import postgresql
+
+from alembic import op
 
 revision = "0001"
 down_revision = None
@@ -226,6 +227,7 @@ def upgrade() -> None:
         postgresql_where=sa.text("status IN ('pending', 'partially_filled')"),
     )
     op.create_index("ix_orders_signal_id", "orders", ["signal_id"], unique=False)
+    op.create_index("ix_orders_status_created_at", "orders", ["status", "created_at", "id"], unique=False)
     op.create_index("ix_orders_symbol_created_at", "orders", ["symbol", "created_at"], unique=False)
     op.create_table(
         "position_snapshots",
@@ -400,6 +402,7 @@ def downgrade() -> None:
     op.drop_index("ix_position_snapshots_asset_taken_at", table_name="position_snapshots")
     op.drop_table("position_snapshots")
     op.drop_index("ix_orders_symbol_created_at", table_name="orders")
+    op.drop_index("ix_orders_status_created_at", table_name="orders")
     op.drop_index("ix_orders_signal_id", table_name="orders")
     op.drop_index(
         "ix_orders_open",

@@ -142,6 +142,7 @@ Index("ix_orders_open", orders.c.symbol, postgresql_where=OPEN)
 Index("ix_orders_exchange_order_id", orders.c.exchange_order_id)
 Index("ix_orders_signal_id", orders.c.signal_id)
 Index("ix_orders_created_at", orders.c.created_at, orders.c.id)
+Index("ix_orders_status_created_at", orders.c.status, orders.c.created_at, orders.c.id)
 Index("ix_orders_symbol_created_at", orders.c.symbol, orders.c.created_at)
 
 executions = Table(

@@ -117,16 +117,14 @@ def price_findings(price: Decimal, order_type: OrderType, state: TradingState) -
 def affordable(draft: Draft, state: TradingState, rules: TradingRules) -> Draft:
     """`draft`, reduced to what the balance allows if it cannot pay for it, and that is still an order.
 
-    What it allows is the balance times the order size ratio (at most the whole): reduced to more, the
-    next rule would refuse it.
+    Only to the balance: the order size ratio is a guard against too large a wish, and judges what is left.
     """
     balance = _checked_balance(draft.intent, state, rules)
     if balance is None or draft.notional <= balance or not rules.enable_order_size_reduction:
         return draft
-    allowed = balance * min(rules.max_order_size_ratio, Decimal(1))
-    if allowed <= 0:
+    if balance <= 0:
         return draft
-    reduced = replace(draft, notional=allowed)
+    reduced = replace(draft, notional=balance)
     return reduced if meets_minimum(reduced, state.instrument) else draft
 
 

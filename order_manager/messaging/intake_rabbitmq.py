@@ -43,9 +43,10 @@ class RabbitmqIntake(ConsumerMixin):  # type: ignore[misc]
     def get_consumers(self, consumer_class: type[Consumer], channel: Any) -> list[Consumer]:
         self._declare()
         queue = Queue(self._name, durable=True, no_declare=True)
-        consumer = consumer_class([queue], callbacks=[self._on_message], accept=None, auto_declare=False)
+        # on_message, not callbacks: those come after kombu's own decoder, which would make floats of prices
+        # and raise on what is not JSON.
+        consumer = consumer_class([queue], on_message=self._on_message, auto_declare=False)
         consumer.qos(prefetch_count=PREFETCH)
-        consumer.on_decode_error = None
         return [consumer]
 
     def create_connection(self) -> Connection:
@@ -63,8 +64,7 @@ class RabbitmqIntake(ConsumerMixin):  # type: ignore[misc]
         with self.create_connection() as connection:
             connection.default_channel.queue_declare(self._name, durable=True, auto_delete=False)
 
-    def _on_message(self, _body: Any, message: Message) -> None:
-        # The raw body: kombu's own decoder would make floats of prices, and choke on what is not JSON.
+    def _on_message(self, message: Message) -> None:
         raw = message.body.encode() if isinstance(message.body, str) else bytes(message.body)
         try:
             self._handle(raw, message.headers or {}, self._name)

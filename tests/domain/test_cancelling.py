@@ -3,10 +3,10 @@
 from dataclasses import replace
 
 import pytest
+
 from order_manager.domain.cancelling import amendable_order, amendment_of, part_orders
 from order_manager.domain.orders import OrderStatus, OrderType, Side, TimeInForce
 from order_manager.domain.state import PlannedOrder
-
 from tests.builders import D, an_order, at, some_rules
 
 BUY, SELL = an_order(client_order_id="buy"), an_order(client_order_id="sell", side=Side.SELL)

@@ -1,9 +1,9 @@
 """Open or reduce, on which leg, and how much."""
 
 import pytest
+
 from order_manager.domain.legs import intent_for, may_open
 from order_manager.domain.orders import Category, OrderStatus, Side
-
 from tests.builders import D, a_position, an_order, hedged, holding
 
 

@@ -1,8 +1,8 @@
 """What an order says of itself."""
 
 import pytest
-from order_manager.domain.orders import OrderStatus, OrderType, Side
 
+from order_manager.domain.orders import OrderStatus, OrderType, Side
 from tests.builders import D, an_order
 
 

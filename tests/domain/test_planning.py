@@ -3,10 +3,10 @@
 from dataclasses import replace
 
 import pytest
+
 from order_manager.domain.orders import Category, OrderStatus, OrderType, Side, TimeInForce
 from order_manager.domain.planning import plan_orders
 from order_manager.domain.state import Plan, PlannedOrder, Rejection, TradingMode
-
 from tests.builders import (
     D,
     a_limit_signal,
@@ -149,9 +149,9 @@ def test_the_first_breach_wins():
 
 
 def test_an_order_is_reduced_to_what_the_balance_allows_and_says_so():
-    plan = planned(a_signal(notional=9000), available_balance=5000)
+    plan = planned(a_signal(notional=9000), some_rules(max_order_size_ratio=1), available_balance=500)
     assert plan.place[0].quantity == D("0.010")
-    assert plan.notes["reduced"] == "9000 USDT exceeds the available balance; reduced to 500.0"
+    assert plan.notes["reduced"] == "9000 USDT exceeds the available balance; reduced to 500"
 
 
 def test_an_order_above_the_limit_is_split_when_enabled():

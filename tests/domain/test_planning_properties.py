@@ -2,10 +2,10 @@
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from order_manager.domain.orders import Category, OrderStatus, OrderType, Side, TimeInForce
 from order_manager.domain.planning import plan_orders
 from order_manager.domain.state import Plan, TradingMode
-
 from tests.builders import (
     D,
     a_market,

@@ -2,9 +2,9 @@
 
 from hypothesis import given
 from hypothesis import strategies as st
+
 from order_manager.domain.orders import Side
 from order_manager.domain.positions import Fill, Leg, apply_fill
-
 from tests.builders import D, a_position, hedged, holding
 
 

@@ -5,6 +5,7 @@ from decimal import Decimal
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from order_manager.domain.instruments import ceil_to_step, floor_to_step
 from order_manager.domain.orders import OrderType, Side, TimeInForce
 from order_manager.domain.pricing import (
@@ -15,7 +16,6 @@ from order_manager.domain.pricing import (
     style_for,
     view_of,
 )
-
 from tests.builders import D, a_limit_signal, a_market, a_signal, an_instrument, some_rules
 
 SIDES = pytest.mark.parametrize("side", list(Side))

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import pytest
+
 from order_manager.domain.orders import OrderStatus, OrderType, Side
 from order_manager.domain.positions import Fill
 from order_manager.domain.reconciling import (
@@ -10,7 +11,6 @@ from order_manager.domain.reconciling import (
     absence_proves_never_accepted,
     apply_report,
 )
-
 from tests.builders import D, a_report, an_order, at
 
 PENDING, PARTLY, FILLED = OrderStatus.PENDING, OrderStatus.PARTIALLY_FILLED, OrderStatus.FILLED

@@ -6,9 +6,9 @@ from decimal import Decimal
 
 from hypothesis import given
 from hypothesis import strategies as st
+
 from order_manager.domain.orders import OrderStatus
 from order_manager.domain.reconciling import TERMINAL_EVENTS, OrderEvent, apply_report
-
 from tests.builders import D, a_report, an_order, at
 
 LOT = D("0.001")

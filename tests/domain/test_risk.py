@@ -1,6 +1,7 @@
 """Each of the desk's limits, and the order in which they are checked."""
 
 import pytest
+
 from order_manager.domain.findings import Audit
 from order_manager.domain.legs import intent_for
 from order_manager.domain.orders import Category, OrderStatus, OrderType, Side, TimeInForce
@@ -14,7 +15,6 @@ from order_manager.domain.risk import (
 )
 from order_manager.domain.sizing import Draft
 from order_manager.domain.state import TradingMode
-
 from tests.builders import D, a_position, a_state, an_instrument, an_order, hedged, holding, some_rules
 
 
@@ -127,11 +127,10 @@ def test_the_balance_is_not_always_checked(draft, state, rules):
     assert balance(draft, state, **rules).checks == ()
 
 
-def test_an_order_that_the_balance_cannot_pay_is_reduced_to_its_share():
+def test_an_order_that_the_balance_cannot_pay_is_reduced_to_the_balance_and_no_further():
     state = a_state(available_balance=900)
-    assert affordable(a_draft(1000), state, some_rules()).notional == 90
+    assert affordable(a_draft(1000), state, some_rules()).notional == 900
     assert affordable(a_draft(1000), state, some_rules(max_order_size_ratio=1)).notional == 900
-    assert affordable(a_draft(1000), state, some_rules(max_order_size_ratio=3)).notional == 900
 
 
 def test_an_order_that_the_balance_can_pay_is_not_reduced():
@@ -143,7 +142,7 @@ def test_an_order_that_the_balance_can_pay_is_not_reduced():
     [
         (900, {"enable_order_size_reduction": False}),
         (900, {"enable_balance_check": False}),
-        (400, {}),
+        (4, {}),
         (0, {}),
         (-5, {}),
     ],

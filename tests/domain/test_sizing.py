@@ -3,6 +3,7 @@
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
+
 from order_manager.domain.instruments import MOST_LOTS
 from order_manager.domain.legs import Intent
 from order_manager.domain.orders import Category, OrderType, Side
@@ -15,7 +16,6 @@ from order_manager.domain.sizing import (
     slice_findings,
     slices_of,
 )
-
 from tests.builders import D, an_instrument, some_rules
 
 OPENING = Intent(side=Side.BUY, reduce_only=False, position_idx=0)

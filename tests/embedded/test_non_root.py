@@ -6,8 +6,8 @@ from pathlib import Path
 
 import psutil
 import pytest
-from order_manager.embedded import EmbeddedError, PostgresServer, free_port, non_root
 
+from order_manager.embedded import EmbeddedError, PostgresServer, free_port, non_root
 from tests.servers import temporary_folder
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root has to become somebody else")

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from order_manager.embedded import PortBusy, RememberedPorts, claim_port, free_port
 
 

@@ -10,6 +10,7 @@ import psutil
 import psycopg2
 import pytest
 import redis
+
 from order_manager.embedded import (
     Credentials,
     EmbeddedError,
@@ -19,7 +20,6 @@ from order_manager.embedded import (
     ServerProcess,
     free_port,
 )
-
 from tests.servers import ConfiguredRabbitmq, broker_connection, temporary_folder
 
 

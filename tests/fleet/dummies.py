@@ -5,11 +5,12 @@ import signal
 import sys
 from pathlib import Path
 
+from rich.console import Console
+
 from order_manager.embedded.processes import minimal_environment
 from order_manager.fleet import FleetPlan, Program
 from order_manager.fleet.lock import only_fleet
 from order_manager.up import run_fleet
-from rich.console import Console
 
 SLEEPER = "import time; time.sleep(600)"
 # A parent with a child in its own process group, as Celery's prefork; the parent's end takes the child along.

@@ -4,6 +4,7 @@ import socket
 from pathlib import Path
 
 import pytest
+
 from order_manager.embedded import PortBusy, free_port
 from order_manager.fleet import FleetPlan, Program, plan_fleet
 

@@ -13,9 +13,9 @@ from typing import Any
 
 import psutil
 import pytest
-from order_manager.fleet import Fleet, FleetError, Program
 from structlog.testing import capture_logs
 
+from order_manager.fleet import Fleet, FleetError, Program
 from tests.fleet.dummies import FAMILY, SLEEPER, STUBBORN, dummy
 
 

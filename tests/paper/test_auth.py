@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import requests
+
 from order_manager.paper.accounts import Account
 from order_manager.paper.auth import Credentials, authenticate, sign
 from order_manager.paper.refusals import ApiRefusal

@@ -6,6 +6,7 @@ from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from order_manager.paper.accounts import HEDGE, ONE_WAY, Account
 from order_manager.paper.engine import Engine
 from order_manager.paper.instruments import default_instruments

@@ -4,6 +4,7 @@ import time
 from collections.abc import Iterator
 
 import pytest
+
 from order_manager.paper.limits import AddressLimit, RateLimits
 
 from .client import Client, Control

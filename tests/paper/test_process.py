@@ -8,6 +8,7 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
+
 from order_manager.paper import main
 from order_manager.paper.instruments import default_instruments
 from order_manager.paper.ledger import Ledger

@@ -1,0 +1,251 @@
+"""The whole house for a test: real processes on the test's servers, and the paper exchange as the judge."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import kombu
+import psutil
+import requests
+from sqlalchemy import Engine, text
+
+from order_manager.database.engine import connect
+from order_manager.embedded import free_port
+from order_manager.fleet.plan import plan_fleet
+from order_manager.fleet.running import Fleet
+from order_manager.queues import EVENTS, SIGNALS
+from tests.servers import broker_connection
+
+ROOT = Path(__file__).resolve().parents[2]
+KEY, SECRET, TOKEN = "scenario-key", "scenario-secret-0123456789", "scenario-token"
+
+# So wide that every valid signal of a scenario passes; a test about limits sets its own.
+NO_LIMITS = {
+    "ORDERMANAGER_MAX_EXPOSURE": "1000000000",
+    "ORDERMANAGER_MAX_POSITION_SIZE": "1000000000",
+    "ORDERMANAGER_MAX_SINGLE_ORDER_SIZE": "1000000",
+    "ORDERMANAGER_MAX_POSITION_SIZES": "BTCUSDT=1000000000",
+    "ORDERMANAGER_MAX_ORDER_SIZE_RATIO": "1",
+}
+
+
+@dataclass
+class PaperExchange:
+    """The simulator as a process of its own; `restart` keeps what it knows."""
+
+    folder: Path
+    options: Sequence[str] = ()
+    port: int = field(default_factory=free_port)
+    process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def start(self) -> None:
+        argv = [sys.executable, "-m", "order_manager.paper", "--host", "127.0.0.1", "--port", str(self.port)]
+        argv += ["--api-key", KEY, "--api-secret", SECRET, "--control-token", TOKEN, "--balance", "100000000"]
+        argv += ["--state-file", str(self.folder / "paper.jsonl"), *self.options]
+        with (self.folder / "paper.log").open("ab") as log:
+            self.process = subprocess.Popen(argv, stdout=log, stderr=log, cwd=ROOT)
+        wait_until(self._answers, what="the paper exchange to answer")
+
+    def _answers(self) -> bool:
+        try:
+            return requests.get(f"{self.url}/v5/market/time", timeout=1).ok
+        except requests.RequestException:
+            return False
+
+    def stop(self) -> None:
+        if self.process is not None:
+            self.process.terminate()
+            self.process.wait(20)
+            self.process = None
+
+    def control(self, method: str, path: str, **options: Any) -> Any:
+        answer = requests.request(
+            method, f"{self.url}/control/{path}", headers={"X-Control-Token": TOKEN}, timeout=10, **options
+        )
+        answer.raise_for_status()
+        return answer.json()
+
+    def orders(self) -> list[dict[str, Any]]:
+        """Every order that the exchange took, in the order in which it took them."""
+        rows = self.control("GET", "orders", params={"account": KEY})["orders"]
+        return sorted(rows, key=lambda row: row["number"])
+
+    def fault(self, endpoint: str, kind: str, *, count: int = 1, **options: Any) -> None:
+        self.control("POST", "faults", json={"endpoint": endpoint, "kind": kind, "count": count, **options})
+
+    def attempts(self, endpoint: str) -> list[dict[str, Any]]:
+        """Every request that reached the exchange on this endpoint, answered or not."""
+        return self.control(
+            "GET", "ledger", params={"kind": "request", "endpoint": endpoint, "limit": 100000}
+        )["entries"]
+
+
+@dataclass
+class House:
+    """The fleet on the paper exchange."""
+
+    env: Mapping[str, str]
+    fleet: Fleet
+    paper: PaperExchange
+    engine: Engine
+
+    def publish(self, *bodies: Mapping[str, Any] | bytes, headers: Mapping[str, Any] | None = None) -> None:
+        """As any sender does: persistent, to the signals queue."""
+        with broker_connection(self.env) as connection:
+            channel = connection.default_channel
+            queue = kombu.Queue(SIGNALS, exchange=kombu.Exchange(""), routing_key=SIGNALS, durable=True)
+            queue(channel).declare()
+            producer = kombu.Producer(channel, auto_declare=False)
+            for body in bodies:
+                raw = body if isinstance(body, bytes) else json.dumps(body).encode()
+                producer.publish(
+                    raw,
+                    routing_key=SIGNALS,
+                    content_type="application/json",
+                    content_encoding="utf-8",
+                    delivery_mode=2,
+                    headers=dict(headers or {}),
+                )
+
+    def rows(self, statement: str, **values: Any) -> list[Mapping[str, Any]]:
+        with self.engine.connect() as connection:
+            return [dict(row) for row in connection.execute(text(statement), values).mappings()]
+
+    def count(self, statement: str, **values: Any) -> int:
+        (row,) = self.rows(f"SELECT count(*) AS n FROM {statement}", **values)
+        return int(row["n"])
+
+    def signal(self, signal_id: str) -> Mapping[str, Any] | None:
+        rows = self.rows("SELECT * FROM trading_signals WHERE signal_id = :id", id=signal_id)
+        return rows[0] if rows else None
+
+    def wait_for_end(self, *signal_ids: str, timeout_s: float = 30) -> list[Mapping[str, Any]]:
+        """Each signal's row, once all of them have ended."""
+
+        def ended() -> bool:
+            return all(
+                (row := self.signal(name)) is not None and row["state"] not in {"waiting", "planned"}
+                for name in signal_ids
+            )
+
+        wait_until(ended, what=f"{signal_ids} to end", timeout_s=timeout_s, tell=self.tell)
+        return [row for name in signal_ids if (row := self.signal(name)) is not None]
+
+    def tell(self) -> str:
+        """What the house looks like, for a failing test."""
+        states = self.rows("SELECT state, count(*) FROM trading_signals GROUP BY state")
+        blocked = self.rows("SELECT symbol, retry_at, blocked_reason FROM lanes WHERE retry_at IS NOT NULL")
+        return f"signals {states}; blocked {blocked}; logs in {self.fleet.data_dir / 'logs'}"
+
+    def events(self) -> list[dict[str, Any]]:
+        """Takes everything off the event queue."""
+        found: list[dict[str, Any]] = []
+        with broker_connection(self.env) as connection, connection.channel() as channel:
+            queue = kombu.Queue(EVENTS, exchange=kombu.Exchange(""), routing_key=EVENTS, durable=True)
+            bound = queue(channel)
+            bound.declare()
+            while (message := bound.get(no_ack=True)) is not None:
+                body = message.body
+                found.append(json.loads(body))
+        return found
+
+    def call(self, task: str, *args: Any, queue: str = "maintenance") -> None:
+        """`celery call`, as an operator would."""
+        argv = [sys.executable, "-m", "celery", "-A", "order_manager", "call", task, "--queue", queue]
+        argv += ["--args", json.dumps(args)]
+        subprocess.run(
+            argv, cwd=ROOT, env={**os.environ, **self.env}, check=True, capture_output=True, timeout=60
+        )
+
+    def kill(self, name: str, *, child: bool = False) -> int | None:
+        """SIGKILL the process, or one of its children; returns the pid, None if it was gone."""
+        pid = self.fleet.pids().get(name)
+        if pid is None:
+            return None
+        try:
+            process = psutil.Process(pid)
+            if child:
+                children = process.children()
+                if not children:
+                    return None
+                process = children[0]
+            process.send_signal(signal.SIGKILL)
+        except psutil.NoSuchProcess:
+            return None
+        return process.pid
+
+
+def wait_until(
+    claim: Callable[[], bool],
+    *,
+    what: str,
+    timeout_s: float = 30,
+    pause_s: float = 0.05,
+    tell: Callable[[], str] = str,
+) -> None:
+    deadline = time.monotonic() + timeout_s
+    while not claim():
+        if time.monotonic() > deadline:
+            raise AssertionError(f"waited {timeout_s} s for {what}; {tell()}")
+        time.sleep(pause_s)
+
+
+@contextmanager
+def running_house(
+    folder: Path,
+    servers: Mapping[str, str],
+    *,
+    database_url: str,
+    workers: int = 2,
+    only: Sequence[str] = ("consumer", "lane", "maintenance", "beat"),
+    exchange_options: Sequence[str] = (
+        "--create-limit",
+        "500",
+        "--read-limit",
+        "2000",
+        "--price-interval-ms",
+        "200",
+    ),
+    **settings: str,
+) -> Iterator[House]:
+    """Start the processes whose names begin with one of `only`; stop them all at the end."""
+    paper = PaperExchange(folder, exchange_options)
+    paper.start()
+    configured = {
+        **servers,
+        **NO_LIMITS,
+        "BYBIT_ENVIRONMENT": "paper",
+        "BYBIT_PAPER_URL": paper.url,
+        "BYBIT_API_KEY": KEY,
+        "BYBIT_API_SECRET": SECRET,
+        "ORDERMANAGER_RECONCILIATION_INTERVAL": "2",
+        "ORDERMANAGER_SWEEP_INTERVAL": "1",
+        "ORDERMANAGER_RECV_WINDOW_MS": "1000",
+        **settings,
+    }
+    plan = plan_fleet(folder, workers=workers, port=free_port(), configured=configured)
+    programs = [program for program in plan.programs if program.name.startswith(tuple(only))]
+    fleet = Fleet(folder, programs, env=plan.env)
+    engine = connect(database_url, pool_size=2)
+    try:
+        fleet.open()
+        for stage in fleet.stages:
+            fleet.start_stage(stage)
+        fleet.all_started()
+        yield House(env=plan.env, fleet=fleet, paper=paper, engine=engine)
+    finally:
+        fleet.stop()
+        engine.dispose()
+        paper.stop()
