@@ -14,6 +14,7 @@ OrderManagerError
     - OrderNotFound
     - DuplicateOrder        the client_order_id is known there: look the order up
   + AccessDenied            our keys, our address or our account: stop trading and page someone
+  + UnreadableAnswer        the exchange says what we do not know: conclude nothing, have a person look
 """
 
 
@@ -91,3 +92,7 @@ class DuplicateOrder(Refused):
 
 class AccessDenied(ExchangeError):
     """Key, signature, permission, region or account problem: no request can succeed until a person acts."""
+
+
+class UnreadableAnswer(ExchangeError):
+    """An answer with a value that we do not know, or without one that we need: it proves nothing."""

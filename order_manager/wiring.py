@@ -3,6 +3,7 @@
 Connections open on first use, so a runtime is made after a prefork worker's fork, never before.
 """
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
@@ -96,7 +97,7 @@ def build_exchange(settings: Settings, *, pause: Callable[[float], None]) -> Byb
         transport,
         category=Category(settings.bybit_category),
         governor=RedisGovernor(
-            Redis.from_url(settings.redis_url),
+            Redis.from_url(settings.redis_url, socket_timeout=0.25, socket_connect_timeout=0.25, retry=None),
             account=account_name(settings),
             ip_limit=None if settings.bybit_environment == "paper" else IP_LIMIT,
         ),
@@ -109,8 +110,9 @@ def build_exchange(settings: Settings, *, pause: Callable[[float], None]) -> Byb
 
 
 def account_name(settings: Settings) -> str:
-    """What distinguishes accounts that share a Redis: the environment and the key, never the secret."""
-    return f"{settings.bybit_environment}:{settings.bybit_api_key.get_secret_value()}"
+    """What distinguishes accounts that share a Redis: the environment and a digest of the key."""
+    digest = hashlib.sha256(settings.bybit_api_key.get_secret_value().encode()).hexdigest()
+    return f"{settings.bybit_environment}:{digest[:16]}"
 
 
 def trading_rules(settings: Settings) -> TradingRules:

@@ -30,12 +30,8 @@ def upgrade() -> None:
             nullable=False,
             comment="quote, planned since balance_at",
         ),
-        sa.Column("position_mode", sa.String(length=10), server_default="one_way", nullable=False),
         sa.Column("updated_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
         sa.CheckConstraint("mode IN ('active', 'reducing', 'halted')", name=op.f("ck_account_state_mode")),
-        sa.CheckConstraint(
-            "position_mode IN ('one_way', 'hedge')", name=op.f("ck_account_state_position_mode")
-        ),
         sa.CheckConstraint("id = 1", name=op.f("ck_account_state_single_row")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_account_state")),
         comment="one row; locked by every decision, so that limits hold across symbols",
@@ -95,6 +91,13 @@ def upgrade() -> None:
         ),
         sa.Column("symbol", sa.String(length=40), nullable=False),
         sa.Column("mode", sa.String(length=10), server_default="active", nullable=False),
+        sa.Column(
+            "position_mode",
+            sa.String(length=10),
+            server_default="one_way",
+            nullable=False,
+            comment="the account's",
+        ),
         sa.Column("opened_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
         sa.Column(
             "retry_at",
@@ -105,6 +108,7 @@ def upgrade() -> None:
         sa.Column("blocked_since", sa.DateTime(timezone=True), nullable=True),
         sa.Column("blocked_reason", sa.Text(), nullable=True),
         sa.CheckConstraint("mode IN ('active', 'reducing', 'halted')", name=op.f("ck_lanes_mode")),
+        sa.CheckConstraint("position_mode IN ('one_way', 'hedge')", name=op.f("ck_lanes_position_mode")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_lanes")),
         sa.UniqueConstraint("symbol", name=op.f("uq_lanes_symbol")),
         comment="one row per symbol that has a queue; the inbox of a symbol is worked off under its lock",

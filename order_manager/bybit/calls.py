@@ -132,7 +132,7 @@ class Calls:
     def _correct_clock(self) -> None:
         try:
             skew_ms = self.clock_skew_ms()
-        except (ExchangeError, UnknownWireValue) as error:
+        except ExchangeError as error:
             log.warning("clock_check_failed", error=str(error))
             return
         log.warning("clock_corrected", skew_ms=skew_ms, previous_offset_ms=self.transport.offset_ms)

@@ -247,7 +247,7 @@ class BybitClient:
         """The order that already has this client_order_id, if it is the wanted one."""
         try:
             report = self.evidence(request.symbol, request.client_order_id).report
-        except (ExchangeError, UnknownWireValue) as error:
+        except ExchangeError as error:
             # The look-up failed; that it "was not applied" must not sound as if the order was not.
             raise OutcomeUnknown(f"duplicate, and looking it up failed: {error}") from error
         if report is None:

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from typing import Any, TypeVar
 
-from order_manager.errors import OrderManagerError
+from order_manager.errors import UnreadableAnswer
 
 Row = Mapping[str, Any]
 T = TypeVar("T")
@@ -13,7 +13,7 @@ T = TypeVar("T")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-class UnknownWireValue(OrderManagerError):
+class UnknownWireValue(UnreadableAnswer):
     """The exchange said something that we do not understand: set it aside, do not guess.
 
     `field` and `value` name it, `row` is the record it stood in.

@@ -23,6 +23,7 @@ from order_manager.database.tables import (
 )
 from order_manager.domain.events import Event, signal_event
 from order_manager.domain.instruments import Instrument
+from order_manager.domain.positions import PositionMode
 from order_manager.domain.signals import Signal
 from order_manager.domain.state import Rejection
 
@@ -124,11 +125,18 @@ class Inbox:
         with self._engine.connect() as connection:
             return {row.symbol: row.id for row in connection.execute(select(lanes.c.symbol, lanes.c.id))}
 
-    def open_lane(self, instrument: Instrument) -> None:
-        """Give a listed symbol its queue; safe to repeat."""
+    def open_lane(self, instrument: Instrument, mode: PositionMode) -> None:
+        """Give a listed symbol its queue; safe to repeat. `mode` is the account's for the symbol."""
+        lane = upsert(lanes).values(symbol=instrument.symbol, position_mode=mode.value)
         with self._engine.connect() as connection, transaction(connection):
             self._save_instruments(connection, [instrument])
-            connection.execute(upsert(lanes).values(symbol=instrument.symbol).on_conflict_do_nothing())
+            connection.execute(
+                lane.on_conflict_do_update(index_elements=["symbol"], set_={"position_mode": mode.value})
+            )
+
+    def save_position_mode(self, symbol: str, mode: PositionMode) -> None:
+        with self._engine.connect() as connection:
+            connection.execute(update(lanes).where(lanes.c.symbol == symbol).values(position_mode=mode.value))
 
     def save_instruments(self, listed: Sequence[Instrument]) -> None:
         if listed:

@@ -109,7 +109,7 @@ class LaneStore:
         """Asked after a lane was left: did something arrive that its holder did not see?"""
         with self.session() as connection:
             row = connection.execute(lane_sql.PREVIEW, {"symbol": symbol}).first()
-        return row is not None and row.retry_at is None and bool(row.has_signals or row.has_events)
+        return row is not None and bool(row.is_due and (row.has_signals or row.has_events))
 
     @staticmethod
     @contextmanager
@@ -235,6 +235,8 @@ class Lane:
         for name in ("id", "client_order_id", "created_at"):
             del values[name]
         values["event_sequence"] = orders.c.event_sequence + len(events)
+        # An amendment that shows is over; one that does not goes on counting against the limits.
+        values["amend_quantity"] = func.nullif(orders.c.amend_quantity, order.request.quantity)
         with transaction(self._connection):
             self._connection.execute(update(orders).where(orders.c.id == order.id).values(values))
             outbox.add(self._connection, events)
@@ -242,6 +244,12 @@ class Lane:
                 self._save_position(position, mark_price)
             for fill in fills:
                 self._connection.execute(lane_sql.INSERT_EXECUTION, _execution_values(fill, order))
+
+    def end_amendment(self, order: Order) -> None:
+        """The wanted change did not come: it no longer counts."""
+        self._connection.execute(
+            update(orders).where(orders.c.id == order.id).values(amend_quantity=None, amend_price=None)
+        )
 
     def finish_signal(
         self,
@@ -312,16 +320,9 @@ class Decision:
         self._connection = connection
         self._symbol = symbol
         self._account = account
-        self.position_mode = PositionMode(account["position_mode"])
 
     def state(self, instrument: Instrument, market: Market) -> TradingState:
-        row = (
-            self._connection.execute(
-                lane_sql.STATE, {"symbol": self._symbol, "mode": self.position_mode.value}
-            )
-            .mappings()
-            .one()
-        )
+        row = self._connection.execute(lane_sql.STATE, {"symbol": self._symbol}).mappings().one()
         open_rows = self._connection.execute(lane_sql.OPEN_ORDERS, {"symbol": self._symbol}).mappings()
         modes = (TradingMode(self._account["mode"]), TradingMode(row["lane_mode"]))
         return TradingState(
@@ -329,7 +330,9 @@ class Decision:
             instrument=instrument,
             market=market,
             position=position_from(
-                row if row["asset"] is not None else None, symbol=self._symbol, mode=self.position_mode
+                row if row["asset"] is not None else None,
+                symbol=self._symbol,
+                mode=PositionMode(row["position_mode"]),
             ),
             open_orders=tuple(order_from(open_row) for open_row in open_rows),
             other_exposure=some(row["other_exposure"]),

@@ -10,7 +10,7 @@ from order_manager.database.tables import executions, positions, signal_order_re
 
 # Is there anything to do? Asked without the lock; the row that a wake-up speaks of is committed before it.
 PREVIEW = text("""
-    SELECT lanes.id, lanes.retry_at, EXISTS (
+    SELECT lanes.id, lanes.retry_at, (lanes.retry_at IS NULL OR lanes.retry_at <= now()) AS is_due, EXISTS (
         SELECT 1 FROM trading_signals s WHERE s.symbol = :symbol AND s.state IN ('waiting', 'planned')
     ) AS has_signals, EXISTS (
         SELECT 1 FROM order_events e WHERE e.symbol = :symbol AND e.published_at IS NULL
@@ -39,15 +39,15 @@ LOCK_ACCOUNT = "BEGIN; SELECT * FROM account_state WHERE id = 1 FOR UPDATE"
 
 # After the lock and in a statement of its own: it must see what the last holder committed.
 STATE = text("""
-    SELECT lanes.mode AS lane_mode, p.*,
+    SELECT lanes.mode AS lane_mode, lanes.position_mode, p.*,
         (SELECT coalesce(sum((abs(q.size) + q.long_size + abs(q.short_size)) * coalesce(q.mark_price,
                 q.average_price, q.long_average_price, q.short_average_price, 0)), 0)
             FROM positions q WHERE q.asset <> :symbol)
         + (SELECT coalesce(sum((greatest(o.quantity, o.amend_quantity) - o.filled_quantity)
                 * coalesce(greatest(o.price, o.amend_price), o.reference_price, 0)), 0)
-            FROM orders o WHERE o.status IN ('pending', 'partially_filled') AND o.symbol <> :symbol
-            AND NOT o.reduce_only) AS other_exposure
-    FROM lanes LEFT JOIN positions p ON p.asset = lanes.symbol AND p.mode = :mode
+            FROM orders o WHERE o.status IN ('pending', 'partially_filled') AND o.symbol <> :symbol)
+            AS other_exposure
+    FROM lanes LEFT JOIN positions p ON p.asset = lanes.symbol AND p.mode = lanes.position_mode
     WHERE lanes.symbol = :symbol
 """)
 

@@ -10,7 +10,7 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, Engine, RowMapping, Select, Table, func, nulls_last, or_, select, true
 
 from order_manager.database.rows import order_from, plain, position_from
-from order_manager.database.tables import account_state, orders, positions
+from order_manager.database.tables import lanes, orders, positions
 from order_manager.domain.orders import Order, OrderStatus, Side
 from order_manager.domain.positions import Position, PositionMode
 
@@ -112,7 +112,7 @@ def find_position(engine: Engine, symbol: str, mode: PositionMode | None = None)
     query = select(positions).where(positions.c.asset == symbol)
     if mode is not None:
         query = query.where(positions.c.mode == mode.value)
-    current_mode = select(account_state.c.position_mode).scalar_subquery()
+    current_mode = select(lanes.c.position_mode).where(lanes.c.symbol == symbol).scalar_subquery()
     query = query.order_by(nulls_last((positions.c.mode == current_mode).desc()), positions.c.mode.desc())
     with engine.connect() as connection:
         row = connection.execute(query.limit(1)).mappings().first()

@@ -48,11 +48,13 @@ lanes = Table(
     Column("id", Integer, Identity(), primary_key=True, comment="advisory lock key of the symbol"),
     Column("symbol", String(40), nullable=False, unique=True),
     Column("mode", String(10), nullable=False, server_default="active"),
+    Column("position_mode", String(10), nullable=False, server_default="one_way", comment="the account's"),
     Column("opened_at", MOMENT, nullable=False, server_default=func.now()),
     Column("retry_at", MOMENT, comment="not before; set while an outcome is unknown or the exchange is away"),
     Column("blocked_since", MOMENT),
     Column("blocked_reason", Text),
     _closed_set("mode", "active", "reducing", "halted"),
+    _closed_set("position_mode", "one_way", "hedge"),
     comment="one row per symbol that has a queue; the inbox of a symbol is worked off under its lock",
 )
 
@@ -263,11 +265,9 @@ account_state = Table(
     Column("available_balance", MONEY, comment="quote, as the exchange said at balance_at"),
     Column("balance_at", MOMENT),
     Column("reserved", MONEY, nullable=False, server_default="0", comment="quote, planned since balance_at"),
-    Column("position_mode", String(10), nullable=False, server_default="one_way"),
     Column("updated_at", MOMENT, nullable=False, server_default=func.now()),
     CheckConstraint("id = 1", name="single_row"),
     _closed_set("mode", "active", "reducing", "halted"),
-    _closed_set("position_mode", "one_way", "hedge"),
     comment="one row; locked by every decision, so that limits hold across symbols",
 )
 

@@ -24,7 +24,7 @@ class Patience:
     execution_timeout_s: float = 30.0  # after its decision an order may still be sent
     balance_max_age_s: float = 5.0
     retry_s: float = 1.0  # between looks at an outcome that is unknown
-    access_denied_s: float = 30.0  # between tries while our keys do not work
+    person_s: float = 15.0  # between tries of what most likely needs a person first
     confirm_attempts: int = 20  # looks at a cancel until it shows
     confirm_pause_s: float = 0.05
 

@@ -7,6 +7,7 @@ twice, and nothing is sent again before the exchange has shown that it does not 
 
 import uuid
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -20,11 +21,11 @@ from order_manager.domain.orders import ZERO, Order, OrderRequest, OrderStatus
 from order_manager.domain.planning import plan_orders
 from order_manager.domain.signals import Signal
 from order_manager.domain.state import Market, Plan, Rejection, TradingState
-from order_manager.errors import OutcomeUnknown
+from order_manager.errors import OrderNotFound, OutcomeUnknown, Refused
 from order_manager.services.desk import Desk
 from order_manager.services.place_orders import place_orders
 from order_manager.services.ports import Decision, Lane, WaitingSignal
-from order_manager.services.settle_orders import confirm_cancel, settle_order
+from order_manager.services.settle_orders import confirm_cancel, give_up_cancel, settle_order
 
 log = structlog.get_logger(__name__)
 
@@ -71,13 +72,37 @@ def _decide(lane: Lane, waiting: WaitingSignal, desk: Desk) -> tuple[Market, lis
                 tx.request_amendment(
                     signal, wanted.order, quantity=wanted.quantity, price=wanted.price, now=now
                 )
-        if decision.cancel:
-            for order in decision.cancel:
-                confirm_cancel(lane, replace(order, cancel_requested_at=now), desk)
-        elif _amended(lane, decision, desk):
-            lane.finish_signal(signal, "executed", now=desk.now())
+        try:
+            if decision.cancel:
+                _cancel(lane, decision.cancel, desk, now=now)
+            elif _amended(lane, decision, desk):
+                lane.finish_signal(signal, "executed", now=desk.now())
+                return market, []
+        except Refused as refusal:
+            _record_refusal(lane, signal, refusal, desk)
             return market, []
     raise OutcomeUnknown(f"the orders of {signal.symbol} kept changing while deciding")
+
+
+def _cancel(lane: Lane, orders: Sequence[Order], desk: Desk, *, now: datetime) -> None:
+    """Each is seen to have ended before the next step; raises Refused when one can't be cancelled."""
+    for order in orders:
+        try:
+            confirm_cancel(lane, replace(order, cancel_requested_at=now), desk)
+        except Refused as refusal:
+            give_up_cancel(lane, order, refusal)
+            raise
+
+
+def _record_refusal(lane: Lane, signal: Signal, refusal: Refused, desk: Desk) -> None:
+    """The exchange would not make way for the signal's order, so there is none."""
+    now = desk.now()
+    rejection = Rejection(code="exchange_refused", message=f"{refusal.message} ({refusal.ret_code})")
+    event = signal_event("signal_rejected", signal, rejection, now=now)
+    lane.finish_signal(
+        signal, "rejected", code=rejection.code, reason=rejection.message, events=[event], now=now
+    )
+    log.warning("signal_rejected", code=rejection.code, reason=rejection.message)
 
 
 def _amended(lane: Lane, plan: Plan, desk: Desk) -> bool:
@@ -85,9 +110,19 @@ def _amended(lane: Lane, plan: Plan, desk: Desk) -> bool:
     amendment = plan.amend
     assert amendment is not None
     order = amendment.order
-    desk.exchange.amend_order(
-        order.request.symbol, order.client_order_id, quantity=amendment.quantity, price=amendment.price
-    )
+    try:
+        with suppress(OrderNotFound):  # filled or gone: the evidence tells
+            desk.exchange.amend_order(
+                lane.symbol,
+                order.client_order_id,
+                quantity=amendment.quantity,
+                price=amendment.price,
+            )
+    except OutcomeUnknown:
+        log.warning("amend_outcome_unknown", client_order_id=order.client_order_id)
+    except Refused:
+        lane.end_amendment(order)
+        raise
     for attempt in range(desk.patience.confirm_attempts):
         order = settle_order(lane, order, desk)
         if not order.is_open:

@@ -1,6 +1,6 @@
 """Open a symbol: a first signal for a listed symbol opens its lane; for any other it is rejected."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
@@ -8,6 +8,7 @@ import structlog
 
 from order_manager.domain.instruments import Instrument
 from order_manager.domain.orders import Category
+from order_manager.domain.positions import PositionMode
 from order_manager.domain.signals import Signal
 from order_manager.domain.state import Rejection
 from order_manager.services.ports import Exchange
@@ -16,7 +17,11 @@ log = structlog.get_logger(__name__)
 
 
 class SymbolStore(Protocol):
-    def open_lane(self, instrument: Instrument) -> None: ...
+    def open_lane(self, instrument: Instrument, mode: PositionMode) -> None: ...
+
+    def save_position_mode(self, symbol: str, mode: PositionMode) -> None: ...
+
+    def known_lanes(self) -> Mapping[str, int]: ...
 
     def waiting(self, symbol: str) -> list[Signal]: ...
 
@@ -39,7 +44,7 @@ def open_symbol(
     """Whether the exchange lists the symbol. Raises Retryable when it can't be asked; nothing has changed."""
     instrument = exchange.instrument(symbol)
     if instrument is not None:
-        store.open_lane(instrument)
+        store.open_lane(instrument, exchange.position_mode(symbol))
         log.info("lane_opened", symbol=symbol)
         wake(symbol)
         return True

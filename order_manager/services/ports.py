@@ -29,6 +29,8 @@ class Exchange(Protocol):
 
     def market(self, symbol: str) -> Market: ...
 
+    def position_mode(self, symbol: str) -> PositionMode: ...
+
     def place_order(self, request: OrderRequest, *, sign_at: Callable[[], datetime]) -> Acceptance:
         """`sign_at` is asked right before each attempt and may raise to forbid it; the exchange refuses a
         request that reaches it more than the receive window after that moment."""
@@ -163,6 +165,8 @@ class Lane(Protocol):
         mark_price: Decimal | None = None,
         fills: Sequence[Execution] = (),
     ) -> None: ...
+
+    def end_amendment(self, order: Order) -> None: ...
 
     def finish_signal(
         self,

@@ -2,7 +2,7 @@
 
 import structlog
 
-from order_manager.errors import AccessDenied, LaneLost, Retryable
+from order_manager.errors import ExchangeError, LaneLost
 from order_manager.services.desk import Desk
 from order_manager.services.publish_events import publish_events
 from order_manager.services.run_lane import Lanes
@@ -24,7 +24,7 @@ def reconcile_orders(symbol: str, *, lanes: Lanes, desk: Desk) -> int:
             with desk.pause.guarding(lane.touch):
                 try:
                     changed = settle_orders(lane, desk)
-                except (Retryable, AccessDenied) as error:
+                except ExchangeError as error:
                     log.warning("reconciliation_incomplete", symbol=symbol, error=error.message)
                 publish_events(lane, desk.publisher)
     except LaneLost as error:

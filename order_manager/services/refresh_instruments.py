@@ -1,4 +1,4 @@
-"""Refresh instruments: the exchange's trading rules change twice a month, and a symbol may stop trading."""
+"""Refresh instruments: trading rules change twice a month, a symbol may stop trading, a mode may change."""
 
 import structlog
 
@@ -11,9 +11,11 @@ CHUNK = 200  # rows per statement
 
 
 def refresh_instruments(*, store: SymbolStore, exchange: Exchange) -> int:
-    """Returns how many instruments the exchange lists; raises Retryable and leaves the old ones."""
+    """Returns how many instruments the exchange lists; raises Retryable and leaves what it had."""
     listed = list(exchange.instruments())
     for start in range(0, len(listed), CHUNK):
         store.save_instruments(listed[start : start + CHUNK])
+    for symbol in store.known_lanes():
+        store.save_position_mode(symbol, exchange.position_mode(symbol))
     log.info("instruments_refreshed", count=len(listed))
     return len(listed)

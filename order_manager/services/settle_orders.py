@@ -12,7 +12,7 @@ from order_manager.domain.orders import Order, OrderReport, OrderStatus
 from order_manager.domain.positions import PositionMode
 from order_manager.domain.reconciling import Correction, absence_proves_never_accepted, apply_report
 from order_manager.domain.state import Market
-from order_manager.errors import OrderNotFound, OutcomeUnknown
+from order_manager.errors import OrderNotFound, OutcomeUnknown, Refused
 from order_manager.services.desk import Desk
 from order_manager.services.ports import Lane
 
@@ -29,7 +29,7 @@ def settle_orders(lane: Lane, desk: Desk) -> int:
         if order.is_in_flight and order.intended_at is None:
             continue  # proven never sent; its signal sends or ends it
         if order.cancel_requested_at is not None:
-            changed += confirm_cancel(lane, order, desk).status is not order.status
+            changed += _go_on_cancelling(lane, order, desk).status is not order.status
         else:
             changed += settle_order(lane, order, desk) is not order
     return changed
@@ -63,10 +63,25 @@ def mark_unsent(lane: Lane, order: Order) -> Order:
     return unsent
 
 
+def _go_on_cancelling(lane: Lane, order: Order, desk: Desk) -> Order:
+    """A cancel that an earlier holder of the lane began; one that the exchange refuses is given up."""
+    try:
+        return confirm_cancel(lane, order, desk)
+    except Refused as refusal:
+        return give_up_cancel(lane, order, refusal)
+
+
+def give_up_cancel(lane: Lane, order: Order, refusal: Refused) -> Order:
+    log.warning("cancel_refused", client_order_id=order.client_order_id, error=refusal.message)
+    kept = replace(order, cancel_requested_at=None, reason=None)
+    lane.record_order(kept)
+    return kept
+
+
 def confirm_cancel(lane: Lane, order: Order, desk: Desk) -> Order:
     """Cancel, and wait until the exchange shows how the order ended. Safe to repeat.
 
-    Raises OutcomeUnknown when it does not show in time.
+    Raises OutcomeUnknown when it does not show in time, Refused when the exchange will not cancel.
     """
     try:
         with suppress(OrderNotFound):  # filled, gone, or overtaken by its own create: the evidence tells

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import structlog
 
-from order_manager.errors import AccessDenied, RateLimited, Retryable
+from order_manager.errors import AccessDenied, ExchangeError, RateLimited, Retryable
 from order_manager.services.desk import Desk
 from order_manager.services.execute_signal import execute_signal
 from order_manager.services.ports import Lane
@@ -38,7 +38,7 @@ def work_lane(lane: Lane, desk: Desk, *, batch: int) -> int:
             publish_events(lane, desk.publisher)
         if not done:
             settle_orders(lane, desk)
-    except (Retryable, AccessDenied) as error:
+    except ExchangeError as error:
         _block(lane, error, desk)
     else:
         if retry_at is not None:
@@ -48,12 +48,13 @@ def work_lane(lane: Lane, desk: Desk, *, batch: int) -> int:
     return done
 
 
-def _block(lane: Lane, error: Retryable | AccessDenied, desk: Desk) -> None:
+def _block(lane: Lane, error: ExchangeError, desk: Desk) -> None:
     now = desk.now()
-    if isinstance(error, AccessDenied):
-        wait_s = desk.patience.access_denied_s
-        log.error("exchange_access_denied", symbol=lane.symbol, ret_code=error.ret_code, error=error.message)
-    else:
+    if isinstance(error, Retryable):
         wait_s = error.retry_after_s if isinstance(error, RateLimited) else desk.patience.retry_s
         log.warning("lane_blocked", symbol=lane.symbol, retry_s=wait_s, error=error.message)
+    else:
+        wait_s = desk.patience.person_s
+        event = "exchange_access_denied" if isinstance(error, AccessDenied) else "exchange_not_understood"
+        log.error(event, symbol=lane.symbol, ret_code=error.ret_code, error=error.message, retry_s=wait_s)
     lane.block(until=now + timedelta(seconds=wait_s), reason=error.message, now=now)

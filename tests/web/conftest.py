@@ -9,7 +9,7 @@ from flask.testing import FlaskClient
 from sqlalchemy import delete
 from werkzeug.test import TestResponse
 
-from order_manager.database.tables import account_state, orders, positions
+from order_manager.database.tables import lanes, orders, positions
 from order_manager.embedded import free_port
 from order_manager.settings import load_settings
 from order_manager.web import create_app
@@ -99,6 +99,6 @@ def application(runtime: Runtime) -> Api:
 def api(application: Api, runtime: Runtime) -> Api:
     """The application on empty tables."""
     with runtime.engine.connect() as connection:
-        for table in (orders, positions, account_state):
+        for table in (orders, positions, lanes):
             connection.execute(delete(table))
     return application

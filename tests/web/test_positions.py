@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from sqlalchemy import insert
 
-from order_manager.database.tables import account_state
+from order_manager.database.tables import lanes
 from order_manager.wiring import Runtime
 from tests.web.conftest import Api
 from tests.web.rows import add_position
@@ -156,7 +156,7 @@ def test_of_two_modes_the_accounts_own_is_shown_unless_one_is_asked_for(
     add_position(runtime, mode="one_way")
     add_position(runtime, mode="hedge")
     with runtime.engine.connect() as connection:
-        connection.execute(insert(account_state).values(id=1, position_mode=mode))
+        connection.execute(insert(lanes).values(symbol="BTCUSDT", position_mode=mode))
 
     assert api.get(f"{POSITIONS}/BTCUSDT")["mode"] == mode
     assert api.get(f"{POSITIONS}/BTCUSDT", mode="hedge")["mode"] == "hedge"
