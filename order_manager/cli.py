@@ -27,8 +27,11 @@ def main() -> None:
 def up(data_dir: Path, workers: int, port: int, demo: bool, exit_after: bool) -> None:
     """Run everything on embedded parts, until Ctrl-C."""
     from order_manager.demo import run_demo
+    from order_manager.logs import configure_logs
+    from order_manager.settings import load_settings
     from order_manager.up import up as run_up
 
+    configure_logs(_settings(load_settings), process="up")
     shown = run_demo if demo else None
     sys.exit(run_up(data_dir, workers=workers, port=port, demo=shown, exit_after=exit_after))
 

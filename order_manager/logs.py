@@ -8,6 +8,13 @@ import structlog
 
 from order_manager.settings import Settings
 
+CELERY_CHATTER = (
+    "celery.worker.strategy",
+    "celery.app.trace",
+    "celery.beat",
+    "celery.worker.consumer.consumer",
+)
+
 
 def configure_logs(settings: Settings, *, process: str) -> None:
     """JSON lines for machines, colours for a terminal; every line names its process."""
@@ -40,8 +47,8 @@ def configure_logs(settings: Settings, *, process: str) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(settings.log_level)
-    # Library chatter at info says nothing about trading.
-    for name in ("kombu", "amqp", "urllib3", "alembic.runtime.migration", "celery.redirected"):
+    # Library chatter at info says nothing about trading; a task's outcome is told by its service.
+    for name in ("kombu", "amqp", "urllib3", "alembic.runtime.migration", *CELERY_CHATTER):
         logging.getLogger(name).setLevel(logging.WARNING)
     structlog.contextvars.clear_contextvars()
     structlog.contextvars.bind_contextvars(service=settings.service_name, process=process)

@@ -5,6 +5,7 @@ that the server has ended (process dead, or silent for longer than the session t
 so a successor never meets its predecessor's writes.
 """
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -30,12 +31,10 @@ from order_manager.database.rows import (
 from order_manager.database.tables import (
     lanes,
     orders,
-    positions,
     signal_order_relationships,
     trading_signals,
 )
 from order_manager.domain.events import Event
-from order_manager.domain.exchange import Execution
 from order_manager.domain.instruments import Instrument
 from order_manager.domain.orders import Order
 from order_manager.domain.positions import Position, PositionMode
@@ -57,11 +56,14 @@ class Waiting:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Balance:
-    """What the account row knows of the balance."""
+class Origin:
+    """What a change of an order needs besides the order."""
 
-    available: Decimal | None  # quote, less what was reserved since
-    at: datetime | None
+    signal: Signal | None
+    received_at: datetime | None  # when the signal was
+    trace_id: str
+    event_sequence: int  # events told of the order so far
+    position: Position  # that the order's fills move
 
 
 class LaneStore:
@@ -91,8 +93,8 @@ class LaneStore:
             if row is None or not (row.has_signals or row.has_events or row.has_unsettled):
                 yield None
                 return
-            with self._locked(connection, row.id) as is_ours:
-                yield Lane(connection, symbol, row) if is_ours else None
+            with self._locked(connection, symbol, row) as lane:
+                yield lane
 
     @contextmanager
     def take_for_upkeep(self, symbol: str) -> Iterator["Lane | None"]:
@@ -102,27 +104,23 @@ class LaneStore:
             if row is None:
                 yield None
                 return
-            with self._locked(connection, row.id) as is_ours:
-                yield Lane(connection, symbol, row) if is_ours else None
-
-    def has_work(self, symbol: str) -> bool:
-        """Asked after a lane was left: did something arrive that its holder did not see?"""
-        with self.session() as connection:
-            row = connection.execute(lane_sql.PREVIEW, {"symbol": symbol}).first()
-        return row is not None and bool(row.is_due and (row.has_signals or row.has_events))
+            with self._locked(connection, symbol, row) as lane:
+                yield lane
 
     @staticmethod
     @contextmanager
-    def _locked(connection: Connection, lane_id: int) -> Iterator[bool]:
-        keys = {"class": LANE_LOCK, "id": lane_id}
+    def _locked(connection: Connection, symbol: str, preview: Row[Any]) -> Iterator["Lane | None"]:
+        keys = {"class": LANE_LOCK, "id": preview.id}
         if not connection.execute(lane_sql.TRY_LOCK, keys).scalar():
-            yield False
+            yield None
             return
+        lane = Lane(connection, symbol, preview)
         try:
-            yield True
+            yield lane
         finally:
             if not connection.invalidated:
-                connection.execute(lane_sql.UNLOCK, keys)
+                left = connection.execute(lane_sql.LEAVE, {**keys, "symbol": symbol}).one()
+                lane.is_work_left = bool(left.is_due and left.has_signals)
 
 
 class Lane:
@@ -134,6 +132,9 @@ class Lane:
         self.lane_id: int = preview.id
         self.retry_at: datetime | None = preview.retry_at
         self.has_events: bool = preview.has_events
+        self.balance_at: datetime | None = preview.balance_at
+        self.is_work_left = False  # told on leaving: signals arrived that this holder did not see
+        self._fresh: list[tuple[int, Event]] = []  # written here and not yet published
 
     # What waits
 
@@ -159,11 +160,19 @@ class Lane:
         rows = self._connection.execute(_ORDERS_OF, {"signal_id": signal.signal_id}).mappings()
         return [order_from(row) for row in rows]
 
-    def origin_of(self, order: Order) -> tuple[Signal | None, datetime | None, str, int]:
-        """(signal, when it was received, trace id, events so far): what an order's event needs besides."""
-        row = self._connection.execute(_ORIGIN, {"id": order.id}).mappings().one()
-        signal = signal_from(row) if row["seq"] is not None else None
-        return signal, row["received_at"], row["order_trace_id"] or "", row["event_sequence"]
+    def origin_of(self, order: Order) -> Origin:
+        """What a change of `order` needs besides the order itself."""
+        row = self._connection.execute(lane_sql.ORIGIN, {"id": order.id}).mappings().one()
+        mode = PositionMode.ONE_WAY if order.request.position_idx == 0 else PositionMode.HEDGE
+        text = row["position"]
+        stored = None if text is None else json.loads(text, parse_float=Decimal, parse_int=Decimal)
+        return Origin(
+            signal=signal_from(row) if row["seq"] is not None else None,
+            received_at=row["received_at"],
+            trace_id=row["order_trace_id"] or "",
+            event_sequence=row["event_sequence"],
+            position=position_from(stored, symbol=self.symbol, mode=mode),
+        )
 
     # Fencing
 
@@ -181,28 +190,27 @@ class Lane:
     def deciding(self) -> Iterator["Decision"]:
         """The decision's transaction: holds the account row until the block ends."""
         row = self._connection.exec_driver_sql(lane_sql.LOCK_ACCOUNT).mappings().one()
+        decision = Decision(self._connection, self.symbol, row)
         try:
-            yield Decision(self._connection, self.symbol, row)
+            yield decision
         except BaseException:
             if not self._connection.invalidated:
                 self._connection.exec_driver_sql("ROLLBACK")
             raise
         self._connection.exec_driver_sql("COMMIT")
-
-    def balance(self) -> Balance:
-        row = self._connection.exec_driver_sql("SELECT * FROM account_state WHERE id = 1").mappings().one()
-        return _balance(row)
+        self.has_events = self.has_events or decision.has_events
 
     def save_balance(self, available: Decimal, *, asked_at: datetime) -> None:
         """What the exchange said; what was planned since then is reserved on top."""
         self._connection.execute(lane_sql.SAVE_BALANCE, {"available": available, "asked_at": asked_at})
+        self.balance_at = asked_at
 
     # Outcomes
 
     def record_accepted(
         self, order: Order, *, exchange_order_id: str, event: Event, is_last: bool, now: datetime
-    ) -> int:
-        """The exchange took the order; with `is_last` its signal is executed. Returns the event's row id."""
+    ) -> None:
+        """The exchange took the order; with `is_last` its signal is executed."""
         number = self._connection.execute(
             lane_sql.ACCEPT,
             {
@@ -219,7 +227,7 @@ class Lane:
                 "body": event.body,
             },
         ).scalar_one()
-        return int(number)
+        self._fresh.append((int(number), event))
 
     def record_order(
         self,
@@ -228,22 +236,17 @@ class Lane:
         events: Sequence[Event] = (),
         position: Position | None = None,
         mark_price: Decimal | None = None,
-        fills: Sequence[Execution] = (),
     ) -> None:
         """An order as it is now, with its events, and the position that its growth moved."""
-        values = order_values(order)
-        for name in ("id", "client_order_id", "created_at"):
-            del values[name]
-        values["event_sequence"] = orders.c.event_sequence + len(events)
-        # An amendment that shows is over; one that does not goes on counting against the limits.
-        values["amend_quantity"] = func.nullif(orders.c.amend_quantity, order.request.quantity)
-        with transaction(self._connection):
-            self._connection.execute(update(orders).where(orders.c.id == order.id).values(values))
-            outbox.add(self._connection, events)
-            if position is not None:
-                self._save_position(position, mark_price)
-            for fill in fills:
-                self._connection.execute(lane_sql.INSERT_EXECUTION, _execution_values(fill, order))
+        moved = [] if position is None else [{**position_values(position), "mark_price": mark_price}]
+        values = {
+            **order_values(order),
+            "event_count": len(events),
+            "events": [outbox.event_values(event) for event in events],
+            "positions": moved,
+        }
+        numbers = self._connection.execute(lane_sql.RECORD, values).scalars().all()
+        self._fresh.extend(zip(numbers, events, strict=True))
 
     def end_amendment(self, order: Order) -> None:
         """The wanted change did not come: it no longer counts."""
@@ -268,30 +271,22 @@ class Lane:
                 .values(state=state, code=code, reason=reason, finished_at=now)
             )
             outbox.add(self._connection, events)
-
-    def position(self, mode: PositionMode) -> Position:
-        row = (
-            self._connection.execute(
-                select(positions).where(positions.c.asset == self.symbol, positions.c.mode == mode.value)
-            )
-            .mappings()
-            .first()
-        )
-        return position_from(row, symbol=self.symbol, mode=mode)
-
-    def _save_position(self, position: Position, mark_price: Decimal | None) -> None:
-        values = position_values(position)
-        if mark_price is not None:
-            values["mark_price"] = mark_price
-        self._connection.execute(lane_sql.upsert_position(values))
+        self.has_events = self.has_events or bool(events)
 
     # Events
 
-    def unpublished(self) -> list[tuple[int, Event]]:
-        return outbox.unpublished(self._connection, self.symbol)
+    def unpublished(self, *, limit: int) -> list[tuple[int, Event]]:
+        """Oldest first. Asked of the database only where it may hold events that were not written here."""
+        if self.has_events:
+            self._fresh.clear()
+            rows = outbox.unpublished(self._connection, self.symbol, limit=limit)
+            self.has_events = len(rows) == limit
+            return rows
+        return self._fresh[:limit]
 
     def mark_published(self, ids: Sequence[int]) -> None:
         outbox.mark_published(self._connection, ids)
+        self._fresh = [(number, event) for number, event in self._fresh if number not in ids]
 
     # Waiting for the exchange
 
@@ -320,6 +315,7 @@ class Decision:
         self._connection = connection
         self._symbol = symbol
         self._account = account
+        self.has_events = False  # some were written
 
     def state(self, instrument: Instrument, market: Market) -> TradingState:
         row = self._connection.execute(lane_sql.STATE, {"symbol": self._symbol}).mappings().one()
@@ -336,7 +332,7 @@ class Decision:
             ),
             open_orders=tuple(order_from(open_row) for open_row in open_rows),
             other_exposure=some(row["other_exposure"]),
-            available_balance=_balance(self._account).available,
+            available_balance=_available_balance(self._account),
         )
 
     def record_plan(
@@ -367,7 +363,7 @@ class Decision:
                 "now": now,
             },
         )
-        outbox.add(self._connection, events)
+        self._announce(events)
 
     def record_rejection(
         self,
@@ -386,7 +382,7 @@ class Decision:
                 state="rejected", code=code, reason=reason, decision=decision, decided_at=now, finished_at=now
             )
         )
-        outbox.add(self._connection, events)
+        self._announce(events)
 
     def request_cancels(
         self, signal: Signal, cancelled: Sequence[Order], *, reason: str, now: datetime
@@ -410,6 +406,10 @@ class Decision:
         )
         self._relate(signal, [order], "amended")
 
+    def _announce(self, events: Sequence[Event]) -> None:
+        outbox.add(self._connection, events)
+        self.has_events = self.has_events or bool(events)
+
     def _relate(self, signal: Signal, related: Sequence[Order], relation: str) -> None:
         self._connection.execute(
             lane_sql.RELATE,
@@ -431,32 +431,9 @@ _ORDERS_OF = (
     )
     .order_by(orders.c.slice)
 )
-_ORIGIN = (
-    select(trading_signals, orders.c.trace_id.label("order_trace_id"), orders.c.event_sequence)
-    .select_from(orders.outerjoin(trading_signals, trading_signals.c.signal_id == orders.c.signal_id))
-    .where(orders.c.id == bindparam("id"))
-)
 
 
-def _balance(account: RowMapping) -> Balance:
+def _available_balance(account: RowMapping) -> Decimal | None:
+    """Quote, as the exchange said, less what was reserved since; None when it was never asked."""
     available = plain(account["available_balance"])
-    if available is not None:
-        available = max(available - some(account["reserved"]), Decimal(0))
-    return Balance(available=available, at=account["balance_at"])
-
-
-def _execution_values(fill: Execution, order: Order) -> dict[str, Any]:
-    return {
-        "exec_id": fill.exec_id,
-        "order_id": order.id,
-        "exchange_order_id": fill.exchange_order_id,
-        "symbol": fill.symbol,
-        "side": fill.fill.side.value,
-        "quantity": fill.fill.quantity,
-        "price": fill.fill.price,
-        "fee": fill.fill.fee,
-        "fee_currency": fill.fee_currency,
-        "is_maker": fill.is_maker,
-        "exec_type": fill.exec_type,
-        "executed_at": fill.executed_at,
-    }
+    return None if available is None else max(available - some(account["reserved"]), Decimal(0))

@@ -1,12 +1,9 @@
 """The lane's statements on the hot path: written out, so that each is one round trip."""
 
-from collections.abc import Mapping
-from typing import Any
+from sqlalchemy import Text, bindparam, text
+from sqlalchemy.dialects.postgresql import JSONB, insert
 
-from sqlalchemy import Text, bindparam, func, text
-from sqlalchemy.dialects.postgresql import JSONB, Insert, insert
-
-from order_manager.database.tables import executions, positions, signal_order_relationships
+from order_manager.database.tables import signal_order_relationships
 
 # Is there anything to do? Asked without the lock; the row that a wake-up speaks of is committed before it.
 PREVIEW = text("""
@@ -17,12 +14,14 @@ PREVIEW = text("""
     ) AS has_events, EXISTS (
         SELECT 1 FROM orders o WHERE o.symbol = :symbol AND o.status IN ('pending', 'partially_filled')
             AND (o.exchange_order_id IS NULL OR o.cancel_requested_at IS NOT NULL)
-    ) AS has_unsettled
+    ) AS has_unsettled, (SELECT balance_at FROM account_state WHERE id = 1) AS balance_at
     FROM lanes WHERE lanes.symbol = :symbol
 """)
 
 TRY_LOCK = text("SELECT pg_try_advisory_lock(:class, :id)")
 UNLOCK = text("SELECT pg_advisory_unlock(:class, :id)")
+# One round trip, two statements: the second sees what was committed before the lock was let go.
+LEAVE = text(f"{UNLOCK.text}; {PREVIEW.text}")
 
 WAITING = text("""
     SELECT * FROM trading_signals WHERE symbol = :symbol AND state IN ('waiting', 'planned')
@@ -78,6 +77,46 @@ PLAN = text("""
     bindparam("orders", type_=JSONB), bindparam("decision", type_=JSONB), bindparam("state", type_=Text)
 )
 
+# What an order's event needs besides the order, and the position that its growth moves.
+ORIGIN = text("""
+    SELECT s.*, o.trace_id AS order_trace_id, o.event_sequence, CAST(to_jsonb(p) AS text) AS position
+    FROM orders o LEFT JOIN trading_signals s ON s.signal_id = o.signal_id
+    LEFT JOIN positions p ON p.asset = o.symbol
+        AND p.mode = CASE WHEN o.position_idx = 0 THEN 'one_way' ELSE 'hedge' END
+    WHERE o.id = CAST(:id AS uuid)
+""")
+
+# A change of an order in one statement: the order, its events, and the position that its growth moved.
+RECORD = text("""
+    WITH changed AS (
+        UPDATE orders SET exchange_order_id = :exchange_order_id, quantity = :quantity, price = :price,
+            status = :status, filled_quantity = :filled_quantity, average_price = :average_price,
+            fees = :fees, reason = :reason, intended_at = :intended_at,
+            cancel_requested_at = :cancel_requested_at,
+            exchange_updated_at = :exchange_updated_at, executed_at = :executed_at, updated_at = :updated_at,
+            event_sequence = event_sequence + :event_count,
+            amend_quantity = nullif(amend_quantity, :quantity)
+        WHERE id = CAST(:id AS uuid)
+    ), moved AS (
+        INSERT INTO positions (asset, mode, size, average_price, long_size, long_average_price, short_size,
+            short_average_price, realized_pnl, fees, mark_price)
+        SELECT * FROM jsonb_to_recordset(:positions) AS r(asset text, mode text, size numeric,
+            average_price numeric, long_size numeric, long_average_price numeric, short_size numeric,
+            short_average_price numeric, realized_pnl numeric, fees numeric, mark_price numeric)
+        ON CONFLICT (asset, mode) DO UPDATE SET size = excluded.size, average_price = excluded.average_price,
+            long_size = excluded.long_size, long_average_price = excluded.long_average_price,
+            short_size = excluded.short_size, short_average_price = excluded.short_average_price,
+            realized_pnl = excluded.realized_pnl, fees = excluded.fees,
+            mark_price = coalesce(excluded.mark_price, positions.mark_price), updated_at = now()
+    )
+    INSERT INTO order_events (event_id, event_type, order_id, signal_id, symbol, sequence, trace_id, body)
+    SELECT event_id, event_type, order_id, signal_id, symbol, sequence, trace_id, body
+    FROM jsonb_to_recordset(:events) AS e(event_id uuid, event_type text, order_id uuid, signal_id text,
+        symbol text, sequence integer, trace_id text, body jsonb)
+    ORDER BY sequence
+    RETURNING id
+""").bindparams(bindparam("events", type_=JSONB), bindparam("positions", type_=JSONB))
+
 # Acceptance: the exchange's id, its event, and for the last order the signal's end.
 ACCEPT = text("""
     WITH accepted AS (
@@ -107,13 +146,4 @@ SAVE_BALANCE = text("""
     WHERE id = 1 AND (balance_at IS NULL OR balance_at < :asked_at)
 """)
 
-INSERT_EXECUTION = insert(executions).on_conflict_do_nothing(index_elements=["exec_id"])
 RELATE = insert(signal_order_relationships).on_conflict_do_nothing()
-
-
-def upsert_position(values: Mapping[str, Any]) -> Insert:
-    statement = insert(positions).values(values)
-    changed = {name: value for name, value in values.items() if name not in {"asset", "mode"}}
-    return statement.on_conflict_do_update(
-        index_elements=["asset", "mode"], set_={**changed, "updated_at": func.now()}
-    )

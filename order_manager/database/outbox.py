@@ -24,7 +24,7 @@ _MARK = (
 def add(connection: Connection, events: Sequence[Event]) -> None:
     """Inside the caller's transaction."""
     if events:
-        connection.execute(insert(order_events), [_values(event) for event in events])
+        connection.execute(insert(order_events), [event_values(event) for event in events])
 
 
 def unpublished(connection: Connection, symbol: str, *, limit: int = 200) -> list[tuple[int, Event]]:
@@ -38,7 +38,7 @@ def mark_published(connection: Connection, ids: Sequence[int]) -> None:
         connection.execute(_MARK, {"ids": list(ids)})
 
 
-def _values(event: Event) -> dict[str, Any]:
+def event_values(event: Event) -> dict[str, Any]:
     return {
         "event_id": event.event_id,
         "event_type": event.event_type,

@@ -1,5 +1,6 @@
 """Rows to domain values and back; SQLAlchemy rows stay inside this package."""
 
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
@@ -17,6 +18,8 @@ from order_manager.domain.orders import (
 )
 from order_manager.domain.positions import Leg, Position, PositionMode
 from order_manager.domain.signals import Signal
+
+Row = RowMapping | Mapping[str, Any]
 
 
 def plain(value: Decimal | None) -> Decimal | None:
@@ -99,7 +102,7 @@ def order_values(order: Order) -> dict[str, Any]:
     }
 
 
-def position_from(row: RowMapping | None, *, symbol: str, mode: PositionMode) -> Position:
+def position_from(row: Row | None, *, symbol: str, mode: PositionMode) -> Position:
     """The stored position, or a flat one."""
     if row is None:
         return Position(symbol=symbol, mode=mode)

@@ -138,8 +138,8 @@ def _refresh_balance(lane: Lane, desk: Desk) -> None:
     """The balance that decisions see is at most so old; what was planned since is reserved on top."""
     if not desk.rules.enable_balance_check:
         return
-    known, now = lane.balance(), desk.now()
-    if known.at is None or now - known.at > timedelta(seconds=desk.patience.balance_max_age_s):
+    now = desk.now()
+    if lane.balance_at is None or now - lane.balance_at > timedelta(seconds=desk.patience.balance_max_age_s):
         lane.save_balance(desk.exchange.available_balance(), asked_at=now)
 
 

@@ -136,7 +136,7 @@ def _record_refusal(lane: Lane, waiting: WaitingSignal, order: Order, reason: st
     event = order_event(
         "rejected",
         refused,
-        sequence=lane.origin_of(order)[3] + 1,
+        sequence=lane.origin_of(order).event_sequence + 1,
         trace_id=waiting.signal.trace_id,
         now=now,
         signal=waiting.signal,

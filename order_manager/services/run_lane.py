@@ -19,8 +19,6 @@ class Lanes(Protocol):
 
     def take_for_upkeep(self, symbol: str) -> AbstractContextManager[Lane | None]: ...
 
-    def has_work(self, symbol: str) -> bool: ...
-
 
 def run_lane(symbol: str, *, lanes: Lanes, desk: Desk, batch: int, wake: Callable[[str], None]) -> int:
     """Returns how many signals ended. Returns 0 at once when another process holds the lane.
@@ -38,6 +36,6 @@ def run_lane(symbol: str, *, lanes: Lanes, desk: Desk, batch: int, wake: Callabl
     except LaneLost as error:
         log.warning("lane_lost", symbol=symbol, error=str(error))
         return done
-    if lanes.has_work(symbol):
+    if lane.is_work_left:
         wake(symbol)
     return done

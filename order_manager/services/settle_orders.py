@@ -9,7 +9,6 @@ import structlog
 
 from order_manager.domain.events import fill_json, order_event, text
 from order_manager.domain.orders import Order, OrderReport, OrderStatus
-from order_manager.domain.positions import PositionMode
 from order_manager.domain.reconciling import Correction, absence_proves_never_accepted, apply_report
 from order_manager.domain.state import Market
 from order_manager.errors import OrderNotFound, OutcomeUnknown, Refused
@@ -109,22 +108,18 @@ def record_correction(
     lane: Lane, before: Order, correction: Correction, *, now: datetime, market: Market | None = None
 ) -> None:
     after = correction.order
-    signal, received_at, trace_id, sequence = lane.origin_of(before)
+    origin = lane.origin_of(before)
     fill = correction.fill
-    position = None
-    if fill is not None:
-        idx = after.request.position_idx
-        mode = PositionMode.ONE_WAY if idx == 0 else PositionMode.HEDGE
-        position = lane.position(mode).with_fill(idx, fill)
+    position = origin.position.with_fill(after.request.position_idx, fill) if fill is not None else None
     events = [
         order_event(
             kind,
             after,
-            sequence=sequence + number,
-            trace_id=trace_id,
+            sequence=origin.event_sequence + number,
+            trace_id=origin.trace_id,
             now=now,
-            signal=signal,
-            received_at=received_at,
+            signal=origin.signal,
+            received_at=origin.received_at,
             market=market,
             last_fill=fill_json(fill) if fill and kind in {"partially_filled", "filled"} else None,
             modification=_modification(correction) if kind == "modified" else None,
