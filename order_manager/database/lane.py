@@ -189,9 +189,9 @@ class Lane:
     @contextmanager
     def deciding(self) -> Iterator["Decision"]:
         """The decision's transaction: holds the account row until the block ends."""
-        row = self._connection.exec_driver_sql(lane_sql.LOCK_ACCOUNT).mappings().one()
-        decision = Decision(self._connection, self.symbol, row)
         try:
+            row = self._connection.exec_driver_sql(lane_sql.LOCK_ACCOUNT).mappings().one()
+            decision = Decision(self._connection, self.symbol, row)
             yield decision
         except BaseException:
             if not self._connection.invalidated:
@@ -317,9 +317,9 @@ class Decision:
         self._account = account
         self.has_events = False  # some were written
 
-    def state(self, instrument: Instrument, market: Market) -> TradingState:
+    def state(self, instrument: Instrument, market: Market, open_orders: Sequence[Order]) -> TradingState:
+        """`open_orders` are the symbol's: while the lane is held nobody else can change them."""
         row = self._connection.execute(lane_sql.STATE, {"symbol": self._symbol}).mappings().one()
-        open_rows = self._connection.execute(lane_sql.OPEN_ORDERS, {"symbol": self._symbol}).mappings()
         modes = (TradingMode(self._account["mode"]), TradingMode(row["lane_mode"]))
         return TradingState(
             mode=max(modes, key=STRICTNESS.__getitem__),
@@ -330,7 +330,7 @@ class Decision:
                 symbol=self._symbol,
                 mode=PositionMode(row["position_mode"]),
             ),
-            open_orders=tuple(order_from(open_row) for open_row in open_rows),
+            open_orders=tuple(open_orders),
             other_exposure=some(row["other_exposure"]),
             available_balance=_available_balance(self._account),
         )

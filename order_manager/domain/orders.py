@@ -123,6 +123,11 @@ class Order:
         return self.signal_id is None
 
     @property
+    def may_rest(self) -> bool:
+        """Whether it can stay on the book; an IOC or FOK order ends by itself at once."""
+        return self.request.time_in_force in {TimeInForce.GTC, TimeInForce.POST_ONLY}
+
+    @property
     def open_notional(self) -> Decimal:
         """Quote value that can still fill; zero for a terminal order."""
         if not self.is_open:

@@ -32,21 +32,23 @@ log = structlog.get_logger(__name__)
 MAX_ROUNDS = 5  # cancels may meet fills; each round decides anew on what is true then
 
 
-def execute_signal(lane: Lane, waiting: WaitingSignal, desk: Desk) -> None:
+def execute_signal(lane: Lane, waiting: WaitingSignal, open_orders: Sequence[Order], desk: Desk) -> None:
     """Bring one signal of the inbox to its end, or as far as the exchange lets it.
 
-    Raises Retryable or AccessDenied when it must wait (all that happened is recorded), LaneLost when
-    somebody else may own the symbol.
+    `open_orders` are the symbol's, settled a moment ago. Raises Retryable or AccessDenied when it must wait
+    (all that happened is recorded), LaneLost when somebody else may own the symbol.
     """
     if waiting.is_planned:
         place_orders(lane, waiting, lane.orders_of(waiting.signal), desk)
         return
-    market, planned = _decide(lane, waiting, desk)
+    market, planned = _decide(lane, waiting, open_orders, desk)
     if planned:
         place_orders(lane, waiting, planned, desk, market=market)
 
 
-def _decide(lane: Lane, waiting: WaitingSignal, desk: Desk) -> tuple[Market, list[Order]]:
+def _decide(
+    lane: Lane, waiting: WaitingSignal, open_orders: Sequence[Order], desk: Desk
+) -> tuple[Market, list[Order]]:
     """The recorded orders to place; none when the signal has ended here."""
     signal = waiting.signal
     instrument = desk.instrument(signal.symbol)
@@ -57,7 +59,7 @@ def _decide(lane: Lane, waiting: WaitingSignal, desk: Desk) -> tuple[Market, lis
         _refresh_balance(lane, desk)
         now = desk.now()
         with lane.deciding() as tx:
-            state = tx.state(instrument, market)
+            state = tx.state(instrument, market, open_orders)
             decision = plan_orders(signal, state, desk.rules)
             if isinstance(decision, Rejection):
                 _record_rejection(tx, signal, decision, state, now)
@@ -81,6 +83,7 @@ def _decide(lane: Lane, waiting: WaitingSignal, desk: Desk) -> tuple[Market, lis
         except Refused as refusal:
             _record_refusal(lane, signal, refusal, desk)
             return market, []
+        open_orders = lane.open_orders()
     raise OutcomeUnknown(f"the orders of {signal.symbol} kept changing while deciding")
 
 

@@ -95,7 +95,7 @@ class Origin(Protocol):
 class Decision(Protocol):
     """The account row is locked."""
 
-    def state(self, instrument: Instrument, market: Market) -> TradingState: ...
+    def state(self, instrument: Instrument, market: Market, open_orders: Sequence[Order]) -> TradingState: ...
 
     def record_plan(
         self,

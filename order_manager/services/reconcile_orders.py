@@ -23,7 +23,7 @@ def reconcile_orders(symbol: str, *, lanes: Lanes, desk: Desk) -> int:
                 return 0
             with desk.pause.guarding(lane.touch):
                 try:
-                    changed = settle_orders(lane, desk)
+                    changed = settle_orders(lane, desk).changed
                 except ExchangeError as error:
                     log.warning("reconciliation_incomplete", symbol=symbol, error=error.message)
                 publish_events(lane, desk.publisher)

@@ -1,7 +1,7 @@
 """Settle orders: bring what we recorded of a symbol's open orders to what the exchange shows."""
 
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -18,20 +18,36 @@ from order_manager.services.ports import Lane
 log = structlog.get_logger(__name__)
 
 
-def settle_orders(lane: Lane, desk: Desk) -> int:
-    """Ask the exchange for the state of every open order of the symbol; returns how many changed.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settlement:
+    """A symbol's orders after the exchange was asked."""
 
-    Raises OutcomeUnknown while an order's fate can't be told: nothing else may happen on the symbol.
+    still_open: tuple[Order, ...]
+    changed: int
+
+
+def settle_orders(lane: Lane, desk: Desk, *, ending_by_themselves: bool = False) -> Settlement:
+    """Ask the exchange for the state of every open order of the symbol.
+
+    With `ending_by_themselves` only those that never rest (IOC, FOK) are asked for. Raises OutcomeUnknown
+    while an order's fate can't be told: nothing else may happen on the symbol.
     """
-    changed = 0
-    for order in lane.open_orders():
-        if order.is_in_flight and order.intended_at is None:
-            continue  # proven never sent; its signal sends or ends it
-        if order.cancel_requested_at is not None:
-            changed += _go_on_cancelling(lane, order, desk).status is not order.status
-        else:
-            changed += settle_order(lane, order, desk) is not order
-    return changed
+    before = lane.open_orders()
+    after = [
+        order if ending_by_themselves and order.may_rest else _settled(lane, order, desk) for order in before
+    ]
+    return Settlement(
+        still_open=tuple(order for order in after if order.is_open),
+        changed=sum(new is not old for new, old in zip(after, before, strict=True)),
+    )
+
+
+def _settled(lane: Lane, order: Order, desk: Desk) -> Order:
+    if order.is_in_flight and order.intended_at is None:
+        return order  # proven never sent; its signal sends or ends it
+    if order.cancel_requested_at is not None:
+        return _go_on_cancelling(lane, order, desk)
+    return settle_order(lane, order, desk)
 
 
 def settle_order(lane: Lane, order: Order, desk: Desk) -> Order:

@@ -32,12 +32,11 @@ def work_lane(lane: Lane, desk: Desk, *, batch: int) -> int:
             with structlog.contextvars.bound_contextvars(
                 trace_id=signal.trace_id, signal_id=signal.signal_id, symbol=signal.symbol
             ):
-                settle_orders(lane, desk)
-                execute_signal(lane, waiting, desk)
+                settled = settle_orders(lane, desk)
+                execute_signal(lane, waiting, settled.still_open, desk)
             done += 1
-            publish_events(lane, desk.publisher)
-        if not done:
-            settle_orders(lane, desk)
+        # A market order has ended by now: the next decision, and everybody else, knows at once.
+        settle_orders(lane, desk, ending_by_themselves=done > 0)
     except ExchangeError as error:
         _block(lane, error, desk)
     else:
