@@ -6,27 +6,26 @@ so a successor never meets its predecessor's writes.
 """
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Row, RowMapping, bindparam, func, select, update
+from sqlalchemy import Connection, Engine, Row, bindparam, func, select, update
 from sqlalchemy.exc import DBAPIError
 
 from order_manager.database import lane_sql, outbox
+from order_manager.database.decision import Decision
 from order_manager.database.engine import transaction
 from order_manager.database.locks import LANE_LOCK
 from order_manager.database.rows import (
     order_from,
     order_values,
-    plain,
     position_from,
     position_values,
     signal_from,
-    some,
 )
 from order_manager.database.tables import (
     lanes,
@@ -35,14 +34,10 @@ from order_manager.database.tables import (
     trading_signals,
 )
 from order_manager.domain.events import Event
-from order_manager.domain.instruments import Instrument
 from order_manager.domain.orders import Order
 from order_manager.domain.positions import Position, PositionMode
 from order_manager.domain.signals import Signal
-from order_manager.domain.state import Market, TradingMode, TradingState
 from order_manager.errors import LaneLost
-
-STRICTNESS = {TradingMode.ACTIVE: 0, TradingMode.REDUCING: 1, TradingMode.HALTED: 2}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -187,7 +182,7 @@ class Lane:
     # Decisions
 
     @contextmanager
-    def deciding(self) -> Iterator["Decision"]:
+    def deciding(self) -> Iterator[Decision]:
         """The decision's transaction: holds the account row until the block ends."""
         try:
             row = self._connection.exec_driver_sql(lane_sql.LOCK_ACCOUNT).mappings().one()
@@ -308,118 +303,6 @@ class Lane:
         )
 
 
-class Decision:
-    """The account row is locked: read the state, then record what was decided."""
-
-    def __init__(self, connection: Connection, symbol: str, account: RowMapping) -> None:
-        self._connection = connection
-        self._symbol = symbol
-        self._account = account
-        self.has_events = False  # some were written
-
-    def state(self, instrument: Instrument, market: Market, open_orders: Sequence[Order]) -> TradingState:
-        """`open_orders` are the symbol's: while the lane is held nobody else can change them."""
-        row = self._connection.execute(lane_sql.STATE, {"symbol": self._symbol}).mappings().one()
-        modes = (TradingMode(self._account["mode"]), TradingMode(row["lane_mode"]))
-        return TradingState(
-            mode=max(modes, key=STRICTNESS.__getitem__),
-            instrument=instrument,
-            market=market,
-            position=position_from(
-                row if row["asset"] is not None else None,
-                symbol=self._symbol,
-                mode=PositionMode(row["position_mode"]),
-            ),
-            open_orders=tuple(open_orders),
-            other_exposure=some(row["other_exposure"]),
-            available_balance=_available_balance(self._account),
-        )
-
-    def record_plan(
-        self,
-        signal: Signal,
-        planned: Sequence[Order],
-        *,
-        decision: Mapping[str, Any],
-        reserve: Decimal,
-        events: Sequence[Event],
-        state: str,
-        now: datetime,
-    ) -> None:
-        """Orders to place, durable before the exchange hears of them."""
-        sequence = 1 if events else 0  # a dry run's orders are announced at once
-        rows = [
-            {**order_values(order), "slice": number, "trace_id": signal.trace_id, "event_sequence": sequence}
-            for number, order in enumerate(planned)
-        ]
-        self._connection.execute(
-            lane_sql.PLAN,
-            {
-                "orders": rows,
-                "signal_id": signal.signal_id,
-                "decision": decision,
-                "reserve": reserve,
-                "state": state,
-                "now": now,
-            },
-        )
-        self._announce(events)
-
-    def record_rejection(
-        self,
-        signal: Signal,
-        *,
-        code: str,
-        reason: str,
-        decision: Mapping[str, Any],
-        events: Sequence[Event],
-        now: datetime,
-    ) -> None:
-        self._connection.execute(
-            update(trading_signals)
-            .where(trading_signals.c.signal_id == signal.signal_id)
-            .values(
-                state="rejected", code=code, reason=reason, decision=decision, decided_at=now, finished_at=now
-            )
-        )
-        self._announce(events)
-
-    def request_cancels(
-        self, signal: Signal, cancelled: Sequence[Order], *, reason: str, now: datetime
-    ) -> None:
-        """Remember that these are to be cancelled, before the exchange hears of it."""
-        self._connection.execute(
-            update(orders)
-            .where(orders.c.id.in_([order.id for order in cancelled]))
-            .values(cancel_requested_at=now, reason=reason, updated_at=now)
-        )
-        self._relate(signal, cancelled, "cancelled")
-
-    def request_amendment(
-        self, signal: Signal, order: Order, *, quantity: Decimal, price: Decimal | None, now: datetime
-    ) -> None:
-        """Count the larger order against the limits before the exchange hears of it."""
-        self._connection.execute(
-            update(orders)
-            .where(orders.c.id == order.id)
-            .values(amend_quantity=quantity, amend_price=price, updated_at=now)
-        )
-        self._relate(signal, [order], "amended")
-
-    def _announce(self, events: Sequence[Event]) -> None:
-        outbox.add(self._connection, events)
-        self.has_events = self.has_events or bool(events)
-
-    def _relate(self, signal: Signal, related: Sequence[Order], relation: str) -> None:
-        self._connection.execute(
-            lane_sql.RELATE,
-            [
-                {"signal_id": signal.signal_id, "order_id": order.id, "relation": relation}
-                for order in related
-            ],
-        )
-
-
 _ORDERS_OF = (
     select(orders)
     .join(signal_order_relationships, signal_order_relationships.c.order_id == orders.c.id)
@@ -431,9 +314,3 @@ _ORDERS_OF = (
     )
     .order_by(orders.c.slice)
 )
-
-
-def _available_balance(account: RowMapping) -> Decimal | None:
-    """Quote, as the exchange said, less what was reserved since; None when it was never asked."""
-    available = plain(account["available_balance"])
-    return None if available is None else max(available - some(account["reserved"]), Decimal(0))
