@@ -1,7 +1,9 @@
 """Leases in PostgreSQL: session advisory locks that end with their holder."""
 
+import os
 import random
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import DBAPIError
@@ -46,6 +48,7 @@ class WorkerLeases:
         self._connection: Connection | None = None
         self._mine: dict[int, str] = {}
         self._announced: set[int] = set()
+        os.register_at_fork(after_in_child=self._let_go_in_child)
 
     @property
     def symbols(self) -> tuple[str, ...]:
@@ -101,6 +104,13 @@ class WorkerLeases:
                 self._mine[number] = lanes[number]
                 gained.append(lanes[number])
         return Turnover(lost=tuple(lost), gained=tuple(gained))
+
+    def _let_go_in_child(self) -> None:
+        """A child that outlives us must not keep our session, and with it our leases, alive."""
+        if self._connection is not None and not self._connection.invalidated:
+            dbapi: Any = self._connection.connection.dbapi_connection
+            with open(os.devnull, "r+b") as nowhere:
+                os.dup2(nowhere.fileno(), dbapi.fileno())
 
     def _connected(self) -> Connection:
         if self._connection is None:
