@@ -33,6 +33,7 @@ class BareHouse:
     publisher: Publisher
     process_pids: dict[str, int]
     folder: Path
+    stages: tuple[str, ...] = ("published to accepted",)
 
     def explain(self, name: str, what: str) -> str:
         path = self.folder / "logs" / f"{name}.log"
@@ -53,13 +54,13 @@ class BareHouse:
         with self.engine.connect() as connection:
             return int(connection.execute(text(statement), {"mark": mark}).scalar_one())
 
-    def accepted_since(self, mark: int) -> dict[str, float]:
+    def moments_since(self, mark: int) -> dict[str, tuple[float, ...]]:
         statement = text("""
             SELECT signal_id, extract(epoch FROM accepted_at) AS at FROM floor_orders
             WHERE seq > :mark AND accepted_at IS NOT NULL
         """)
         with self.engine.connect() as connection:
-            return {row.signal_id: float(row.at) for row in connection.execute(statement, {"mark": mark})}
+            return {row.signal_id: (float(row.at),) for row in connection.execute(statement, {"mark": mark})}
 
 
 @contextmanager

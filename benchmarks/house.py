@@ -34,6 +34,7 @@ class House:
     source: SignalSource
     publisher: Publisher
     server_pids: dict[str, int]
+    stages: tuple[str, ...] = ("published to stored", "stored to decided", "decided to accepted")
 
     def explain(self, name: str, what: str) -> str:
         """`what` about a process of ours, with the end of its log."""
@@ -58,26 +59,16 @@ class House:
         )
         return max(0, ended - waiting)
 
-    def accepted_since(self, mark: int) -> dict[str, float]:
+    def moments_since(self, mark: int) -> dict[str, tuple[float, ...]]:
         statement = text("""
-            SELECT s.signal_id, extract(epoch FROM o.accepted_at) AS at
-            FROM trading_signals s JOIN orders o ON o.signal_id = s.signal_id
-            WHERE s.seq > :mark AND o.accepted_at IS NOT NULL
-        """)
-        with self.engine.connect() as connection:
-            return {row.signal_id: float(row.at) for row in connection.execute(statement, {"mark": mark})}
-
-    def stages_since(self, mark: int) -> list[tuple[float, float, float]]:
-        """Per signal, in Unix time: stored by the consumer, decided, accepted."""
-        statement = text("""
-            SELECT s.signal_id, extract(epoch FROM s.received_at) AS received,
+            SELECT s.signal_id, extract(epoch FROM s.received_at) AS stored,
                 extract(epoch FROM s.decided_at) AS decided, extract(epoch FROM o.accepted_at) AS accepted
             FROM trading_signals s JOIN orders o ON o.signal_id = s.signal_id
             WHERE s.seq > :mark AND o.accepted_at IS NOT NULL
         """)
         with self.engine.connect() as connection:
-            rows = connection.execute(statement, {"mark": mark})
-            return [(float(row.received), float(row.decided), float(row.accepted)) for row in rows]
+            rows = connection.execute(statement, {"mark": mark}).all()
+        return {row.signal_id: (float(row.stored), float(row.decided), float(row.accepted)) for row in rows}
 
 
 @contextmanager

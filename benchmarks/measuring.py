@@ -1,6 +1,7 @@
 """Measuring one subject, ours or the floor, with the same two phases: paced for latency, a burst for rate."""
 
 import math
+import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,14 +19,15 @@ class Subject(Protocol):
 
     source: SignalSource
     publisher: Publisher
+    stages: tuple[str, ...]  # the parts of a signal's way, the last one ending at its acceptance
 
     def mark(self) -> int:
         """A number; what is published from now on counts as after it."""
 
     def ended_since(self, mark: int) -> int: ...
 
-    def accepted_since(self, mark: int) -> dict[str, float]:
-        """signal id -> Unix time at which the worker had the exchange's acceptance."""
+    def moments_since(self, mark: int) -> dict[str, tuple[float, ...]]:
+        """accepted signal -> Unix time at the end of each stage."""
 
     def pids(self) -> dict[str, int]: ...
 
@@ -55,6 +57,8 @@ class Phase:
     latency: Latency
     seconds: float  # first publish to last acceptance
     cpu_ms: Mapping[str, float]  # per signal, by process
+    stages_ms: Mapping[str, float]  # the median of each part of the way
+    slow_stages_ms: Mapping[str, float]  # the same for the slowest twentieth
 
     @property
     def per_second(self) -> float:
@@ -98,15 +102,29 @@ def _phase(
     for name, pid in subject.pids().items():
         if pids.get(name) != pid:
             raise MeasuringFailed(subject.explain(name, "was restarted while it was measured"))
-    accepted = subject.accepted_since(mark)
-    times = [accepted[name] - moment for name, moment in published.items() if name in accepted]
+    moments = subject.moments_since(mark)
+    ways = [(moment, *moments[name]) for name, moment in published.items() if name in moments]
+    ways.sort(key=lambda way: way[-1] - way[0])
+    slowest = ways[-max(1, len(ways) // 20) :]
     return Phase(
         signals=len(messages),
-        not_accepted=len(messages) - len(times),
-        latency=latency(times),
-        seconds=max(accepted.values()) - min(published.values()) if times else 0.0,
+        not_accepted=len(messages) - len(ways),
+        latency=latency([way[-1] - way[0] for way in ways]),
+        seconds=max(way[-1] for way in ways) - min(published.values()) if ways else 0.0,
         cpu_ms={name: (after[name] - before[name]) / len(messages) * 1000 for name in pids},
+        stages_ms=stage_medians(subject.stages, ways),
+        slow_stages_ms=stage_medians(subject.stages, slowest),
     )
+
+
+def stage_medians(stages: Sequence[str], ways: Sequence[tuple[float, ...]]) -> dict[str, float]:
+    """ms that each stage takes, in the middle of `ways`."""
+    if not ways:
+        return {}
+    return {
+        stage: statistics.median(way[number + 1] - way[number] for way in ways) * 1000
+        for number, stage in enumerate(stages)
+    }
 
 
 def wait_for(subject: Subject, mark: int, count: int) -> None:

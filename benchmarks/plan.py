@@ -5,8 +5,6 @@ from dataclasses import dataclass, field, replace
 
 from benchmarks.measuring import Phase
 
-OURS, FLOOR = "ours", "floor"
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunPlan:
@@ -20,12 +18,13 @@ class RunPlan:
     many_symbols: int = 200  # 0: this variant is left out
     old_orders: int = 1_000_000  # 0: this variant is left out
     workers: int = 2
-    floor: bool = True
+    is_quick: bool = False  # variants on the last broker only
 
     def shortened(self) -> "RunPlan":
         """About two minutes."""
         return replace(
             self,
+            is_quick=True,
             seconds=min(self.seconds, 6.0),
             burst=min(self.burst, 200),
             many_symbols=min(self.many_symbols, 50),
@@ -47,7 +46,6 @@ class Measured:
     calls: Mapping[str, float] = field(default_factory=dict)  # exchange calls per signal, paced, by endpoint
     burst_calls: Mapping[str, float] = field(default_factory=dict)
     memory_mib: Mapping[str, float] = field(default_factory=dict)  # PSS by process
-    stages_ms: Mapping[str, float] = field(default_factory=dict)  # p50 of each part of the latency
 
 
 @dataclass(kw_only=True)
@@ -56,5 +54,5 @@ class BrokerResult:
 
     broker: str
     ours: Measured
-    floor: Measured | None = None
+    floor: Measured
     variants: dict[str, Measured] = field(default_factory=dict)

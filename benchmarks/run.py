@@ -1,15 +1,14 @@
 """The run: floor, ours and the variants, one after the other on each broker, never two at a time."""
 
-import statistics
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
 
 from benchmarks.bare_house import running_bare_house
 from benchmarks.house import House, running_house
-from benchmarks.measuring import Phase, Subject, burst, paced, wait_for, warm_up
+from benchmarks.measuring import Subject, burst, paced, wait_for, warm_up
 from benchmarks.old_orders import insert_old_orders
 from benchmarks.plan import BrokerResult, Measured, RunPlan
 from benchmarks.servers import RABBITMQ, TEMPLATE, Servers, running_servers, temporary_folder
@@ -18,7 +17,7 @@ from benchmarks.statements import StatementLog
 from benchmarks.usage import memory_mib
 
 OLD_TEMPLATE = "bench_old_template"
-STATEMENT_SECONDS = 3.0
+STATEMENT_SECONDS = 2.0
 
 
 class Run:
@@ -46,10 +45,12 @@ class Run:
 
     def _measure_on(self, servers: Servers, broker: str) -> None:
         plan = self._plan
-        floor = self._floor(servers, broker) if plan.floor else None
+        floor = self._floor(servers, broker)
         ours = self._ours(servers, broker, "ours", plan.symbols, plan)
         result = BrokerResult(broker=broker, ours=ours, floor=floor)
         self.results.append(result)
+        if plan.is_quick and broker != plan.brokers[-1]:
+            return
         short = plan.for_variant()
         if plan.many_symbols:
             name = f"{plan.many_symbols} symbols"
@@ -92,12 +93,10 @@ class Run:
     ) -> Measured:
         self.tell(f"{title}: warming up {symbol_count} symbols")
         warm_up(subject, symbol_count)
-        mark = subject.mark()
         self.tell(f"{title}: {plan.rate:g} signals/s for {plan.seconds:g} s")
         with _calls(subject) as calls:
             first = paced(subject, rate=plan.rate, seconds=plan.seconds)
         self.tell(f"{title}: p50 {first.latency.p50:.1f} ms, p99 {first.latency.p99:.1f} ms")
-        stages = _stages(subject, mark, first)
         self.tell(f"{title}: {plan.burst} signals at once")
         with _calls(subject) as burst_calls:
             second = burst(subject, plan.burst)
@@ -112,7 +111,6 @@ class Run:
             calls={name: count / first.signals for name, count in calls.items()},
             burst_calls={name: count / second.signals for name, count in burst_calls.items()},
             memory_mib=memory,
-            stages_ms=stages,
         )
 
     def _statements(self, servers: Servers, subject: Subject, rate: float) -> float:
@@ -150,19 +148,3 @@ def _calls(subject: Subject) -> Iterator[dict[str, int]]:
     seq = subject.exchange.ledger_end()
     yield calls
     calls.update(subject.exchange.calls_since(seq))
-
-
-def _stages(subject: Subject, mark: int, phase: Phase) -> Mapping[str, float]:
-    """The middle of what each part of the way takes: where a slow p50 comes from."""
-    if not isinstance(subject, House):
-        return {}
-    rows = subject.stages_since(mark)
-    if not rows:
-        return {}
-    decided = statistics.median(row[1] - row[0] for row in rows) * 1000
-    accepted = statistics.median(row[2] - row[1] for row in rows) * 1000
-    return {
-        "published to stored": phase.latency.p50 - decided - accepted,
-        "stored to decided": decided,
-        "decided to accepted": accepted,
-    }
