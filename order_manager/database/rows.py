@@ -1,7 +1,7 @@
 """Rows to domain values and back; SQLAlchemy rows stay inside this package."""
 
 from collections.abc import Mapping
-from decimal import Decimal
+from decimal import Context, Decimal
 from typing import Any
 
 from sqlalchemy import RowMapping
@@ -21,6 +21,8 @@ from order_manager.domain.signals import Signal
 
 Row = RowMapping | Mapping[str, Any]
 
+EXACT = Context(prec=38)  # NUMERIC(38,18) has more digits than the default context keeps
+
 
 def plain(value: Decimal | None) -> Decimal | None:
     """NUMERIC(38,18) comes back with 18 decimals; drop the zeros that say nothing."""
@@ -28,7 +30,7 @@ def plain(value: Decimal | None) -> Decimal | None:
         return None
     if value == value.to_integral_value():
         return value.quantize(Decimal(1))
-    return value.normalize()
+    return value.normalize(EXACT)
 
 
 def some(value: Decimal | None) -> Decimal:
