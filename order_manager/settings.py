@@ -26,6 +26,8 @@ def _sizes(value: Any) -> Any:
     if not isinstance(value, str):
         return value
     pairs = [pair.partition("=") for pair in value.split(",") if pair.strip()]
+    if any(not symbol.strip() for symbol, _, _ in pairs):
+        raise ValueError("a symbol is missing before its '='; write BTCUSDT=2,ETHUSDT=30")
     return {symbol.strip().upper(): size.strip() for symbol, _, size in pairs}
 
 
