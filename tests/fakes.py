@@ -77,8 +77,8 @@ class Listed:
 class FakeExchange:
     """An exchange in memory: market orders fill at the touch, limit orders rest unless they cross.
 
-    `calls` has every call's method and subject; `placed` each request that reached the book. `trouble` scripts
-    errors, `before` runs something right before a method answers, `hide` makes an order not show.
+    `calls` has every call's method and subject; `placed` each request that reached the book. `trouble`
+    scripts errors, `before` runs something right before a method answers, `hide` makes an order not show.
     """
 
     def __init__(self, *, clock: Callable[[], datetime] | None = None) -> None:

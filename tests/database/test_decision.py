@@ -168,7 +168,7 @@ def test_a_decision_whose_block_raises_leaves_no_trace_and_frees_the_account(led
     ledger.open()
     signal = ledger.receive()
     with ledger.lane() as lane:
-        with pytest.raises(KeyError), lane.deciding() as tx:
+        with pytest.raises(KeyError), lane.deciding() as tx:  # noqa: PT012 - the block is the point
             plan(tx, signal, planned_order(signal_id=signal.signal_id))
             raise KeyError
         with pytest.raises(DBAPIError), lane.deciding() as tx:

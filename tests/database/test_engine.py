@@ -32,7 +32,7 @@ def test_a_transaction_is_seen_as_a_whole(ledger):
 
 def test_a_transaction_whose_block_raises_is_undone_and_the_connection_goes_on(ledger):
     with ledger.engine.connect() as connection:
-        with pytest.raises(KeyError), transaction(connection):
+        with pytest.raises(KeyError), transaction(connection):  # noqa: PT012 - the block is the point
             connection.execute(text("UPDATE account_state SET mode = 'halted'"))
             raise KeyError
         assert modes(ledger) == "active"
@@ -57,7 +57,7 @@ def test_moments_come_back_in_utc(ledger):
 def test_a_silent_session_is_ended_and_the_store_tells_that_the_lane_is_lost(ledger):
     ledger.open()
     engine = connect(ledger.url, session_timeout_s=0.3)
-    with pytest.raises(LaneLost), LaneStore(engine).take_for_upkeep("BTCUSDT") as lane:
+    with pytest.raises(LaneLost), LaneStore(engine).take_for_upkeep("BTCUSDT") as lane:  # noqa: PT012
         lane.touch()
         time.sleep(0.8)
         with ledger.lane() as successor:

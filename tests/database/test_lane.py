@@ -57,7 +57,7 @@ def test_two_symbols_have_two_lanes(ledger, other_store):
 
 def test_a_session_that_dies_frees_its_lane_at_once_and_can_write_no_more(ledger, other_store):
     ledger.open()
-    with pytest.raises(LaneLost), ledger.lane() as mine:
+    with pytest.raises(LaneLost), ledger.lane() as mine:  # noqa: PT012 - told on leaving
         ledger.end_session(mine)
         with other_store.take_for_upkeep("BTCUSDT") as theirs:
             assert theirs is not None
@@ -82,7 +82,7 @@ def test_a_session_that_dies_frees_its_lane_at_once_and_can_write_no_more(ledger
 )
 def test_every_use_of_a_dead_session_is_told_as_a_lost_lane(ledger, use):
     ledger.open()
-    with pytest.raises(LaneLost), ledger.lane() as lane:
+    with pytest.raises(LaneLost), ledger.lane() as lane:  # noqa: PT012 - told on leaving
         ledger.end_session(lane)
         use(lane)
 
@@ -428,7 +428,7 @@ money = st.decimals(min_value="1e-18", max_value="99999999999999999999", places=
 @settings(settings.get_profile("database"))
 @given(money, money | st.none(), st.text("abc-é☃", max_size=9) | st.none())
 def test_any_order_comes_back_as_it_went(ledger, quantity, price, reason):
-    ledger.execute("TRUNCATE orders CASCADE")
+    ledger.execute("DELETE FROM orders")
     ledger.open()
     order = ledger.add_order(
         quantity=quantity, price=price, average_price=price, fees=-quantity, reason=reason, created_at=at(0.5)

@@ -109,7 +109,7 @@ def test_a_connection_that_was_cut_raises_once_and_then_works_again(rabbitmq_ser
     rabbitmq_server.evaluate(
         '[rabbit_networking:close_connection(P, "test") || P <- rabbit_networking:connections()].'
     )
-    with pytest.raises(Exception, match="(?i)connection|reset|closed|pipe|320"):
+    with pytest.raises(Exception, match=r"(?i)connection|reset|closed|pipe|320"):
         publisher.publish([an_event(2)])
     publisher.publish([an_event(2), an_event(3)])
     publisher.close()

@@ -197,7 +197,7 @@ def test_events_that_an_earlier_holder_left_go_out_before_new_ones_though_the_br
 
 def test_a_lane_that_is_lost_stops_at_once(room):
     signals = waiting(room, "a", "b")
-    with pytest.raises(LaneLost), room.lane() as lane:
+    with pytest.raises(LaneLost), room.lane() as lane:  # noqa: PT012 - told on leaving
         room.exchange.before("market", lambda: room.ledger.end_session(lane))
         work_lane(lane, room.desk, batch=10)
     assert [room.state(signal)[0] for signal in signals] == ["waiting", "waiting"]
@@ -207,7 +207,7 @@ def test_a_lane_that_is_lost_stops_at_once(room):
 def test_a_lane_lost_between_the_plan_and_its_sending_sends_nothing_after_a_moment(room):
     """The intent is old by the time of the request, so it must be renewed, and that is refused."""
     [signal] = waiting(room, "a")
-    with pytest.raises(LaneLost), room.lane() as lane:
+    with pytest.raises(LaneLost), room.lane() as lane:  # noqa: PT012 - told on leaving
         original = room.exchange.place_order
 
         def frozen(request, *, sign_at=None):
