@@ -63,7 +63,7 @@ def _measure(console: Console, options: argparse.Namespace) -> int:
         workers=options.workers,
     )
     plan = plan.shortened() if options.quick else plan
-    run = Run(plan, console)
+    run = Run(plan, console, keep_logs=options.keep_logs)
     status = 0
     try:
         run.measure()
@@ -108,7 +108,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--many-symbols", type=int, default=many, help="the variant's; 0 leaves it out")
     parser.add_argument("--old-orders", type=int, default=old, help="the variant's; 0 leaves it out")
     parser.add_argument("--workers", type=int, default=plan.workers, help="symbol workers")
-    parser.add_argument("--quick", action="store_true", help="about two minutes: less of everything")
+    parser.add_argument("--quick", action="store_true", help="less of everything, variants on one broker")
+    parser.add_argument("--keep-logs", type=Path, help="copy every process's log to this folder at the end")
     parser.add_argument("--json", type=Path, help="write the figures to this file too")
     commands = parser.add_subparsers(dest="command")
     _add_profile(commands.add_parser("profile", help="one path in this process, under cProfile"))

@@ -68,7 +68,7 @@ def queue_name(number: int) -> str:
     return f"floor.{number}"
 
 
-@app.task(name="floor_execute")
+@app.task(name="floor_execute")  # type: ignore[untyped-decorator]
 def floor_execute(signal_id: str) -> None:
     row = session().execute(READ_SIGNAL, {"signal_id": signal_id}).mappings().one()
     session().execute(READ_ACCOUNT).mappings().one()

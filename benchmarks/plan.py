@@ -21,12 +21,12 @@ class RunPlan:
     is_quick: bool = False  # variants on the last broker only
 
     def shortened(self) -> "RunPlan":
-        """About two minutes."""
+        """Two to three minutes: less of everything, and the variants on the last broker only."""
         return replace(
             self,
             is_quick=True,
-            seconds=min(self.seconds, 6.0),
-            burst=min(self.burst, 200),
+            seconds=min(self.seconds, 5.0),
+            burst=min(self.burst, 150),
             many_symbols=min(self.many_symbols, 50),
             old_orders=min(self.old_orders, 50_000),
         )

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from rich.console import Console
 
@@ -23,8 +24,9 @@ STATEMENT_SECONDS = 2.0
 class Run:
     """Measures what `plan` says; `results` fills as it goes, so that an interrupted run keeps what it has."""
 
-    def __init__(self, plan: RunPlan, console: Console) -> None:
+    def __init__(self, plan: RunPlan, console: Console, *, keep_logs: Path | None = None) -> None:
         self._plan = plan
+        self._keep_logs = keep_logs
         self._console = console
         self._started = time.monotonic()
         self.results: list[BrokerResult] = []
@@ -33,7 +35,7 @@ class Run:
         self._console.print(f"[dim]{time.monotonic() - self._started:5.0f} s[/dim]  {what}")
 
     def measure(self) -> None:
-        with temporary_folder() as folder:
+        with temporary_folder(keep_logs=self._keep_logs) as folder:
             self.tell(f"starting PostgreSQL, Redis{', RabbitMQ' if RABBITMQ in self._plan.brokers else ''}")
             with running_servers(folder, with_rabbitmq=RABBITMQ in self._plan.brokers) as servers:
                 if self._plan.old_orders:

@@ -30,13 +30,21 @@ EXCHANGE_OPTIONS = {
 
 
 @contextmanager
-def temporary_folder() -> Iterator[Path]:
-    """Below the system's own, and open to the user that PostgreSQL may have to run as."""
+def temporary_folder(*, keep_logs: Path | None = None) -> Iterator[Path]:
+    """Below the system's own, and open to the user that PostgreSQL may have to run as.
+
+    With `keep_logs` every log in it is copied there before it is removed.
+    """
     folder = Path(tempfile.mkdtemp(prefix="om-bench-"))
     folder.chmod(0o755)
     try:
         yield folder
     finally:
+        if keep_logs is not None:
+            for path in folder.rglob("*.log"):
+                target = keep_logs / path.relative_to(folder)
+                target.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy(path, target)
         shutil.rmtree(folder, ignore_errors=True)
 
 
