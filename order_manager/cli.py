@@ -21,10 +21,10 @@ def main() -> None:
 @main.command()
 @click.option("--data-dir", type=click.Path(path_type=Path), default=Path(".data"), show_default=True)
 @click.option("--workers", type=click.IntRange(1, 32), default=2, show_default=True, help="symbol workers")
-@click.option("--port", type=click.IntRange(1, 65535), default=4600, show_default=True, help="REST API")
+@click.option("--port", type=click.IntRange(1, 65535), default=None, help="REST API [default: 4600]")
 @click.option("--demo/--no-demo", default=True, show_default=True, help="publish sample signals")
 @click.option("--exit", "exit_after", is_flag=True, help="stop after the demo; status 0 if it succeeded")
-def up(data_dir: Path, workers: int, port: int, demo: bool, exit_after: bool) -> None:
+def up(data_dir: Path, workers: int, port: int | None, demo: bool, exit_after: bool) -> None:
     """Run everything on embedded parts, until Ctrl-C."""
     from order_manager.demo import run_demo
     from order_manager.logs import configure_logs

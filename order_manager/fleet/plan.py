@@ -177,7 +177,7 @@ def paper_exchange(data_dir: Path, env: Mapping[str, str]) -> Program:
         "--api-secret": env["BYBIT_API_SECRET"],
         "--state-file": str(folder / "state.jsonl"),
     }
-    arguments = [word for pair in options.items() for word in pair]
+    arguments = [f"{name}={value}" for name, value in options.items()]  # a value may begin with a dash
     return Program(
         name="paper-exchange",
         argv=module("order_manager.cli", "paper-exchange", *arguments),

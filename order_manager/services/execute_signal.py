@@ -58,6 +58,7 @@ def _decide(
         market = desk.market(signal.symbol)
         _refresh_balance(lane, desk)
         now = desk.now()
+        reason = f"superseded by signal {signal.signal_id}"
         with lane.deciding() as tx:
             state = tx.state(instrument, market, open_orders)
             decision = plan_orders(signal, state, desk.rules)
@@ -67,7 +68,6 @@ def _decide(
             if desk.rules.is_dry_run or not (decision.cancel or decision.amend):
                 return market, _record_plan(tx, waiting, decision, state, desk, now)
             if decision.cancel:
-                reason = f"superseded by signal {signal.signal_id}"
                 tx.request_cancels(signal, decision.cancel, reason=reason, now=now)
             elif decision.amend:
                 wanted = decision.amend
@@ -76,7 +76,7 @@ def _decide(
                 )
         try:
             if decision.cancel:
-                _cancel(lane, decision.cancel, desk, now=now)
+                _cancel(lane, decision.cancel, desk, reason=reason, now=now)
             elif _amended(lane, decision, desk):
                 lane.finish_signal(signal, "executed", now=desk.now())
                 return market, []
@@ -87,11 +87,11 @@ def _decide(
     raise OutcomeUnknown(f"the orders of {signal.symbol} kept changing while deciding")
 
 
-def _cancel(lane: Lane, orders: Sequence[Order], desk: Desk, *, now: datetime) -> None:
+def _cancel(lane: Lane, orders: Sequence[Order], desk: Desk, *, reason: str, now: datetime) -> None:
     """Each is seen to have ended before the next step; raises Refused when one can't be cancelled."""
     for order in orders:
         try:
-            confirm_cancel(lane, replace(order, cancel_requested_at=now), desk)
+            confirm_cancel(lane, replace(order, cancel_requested_at=now, reason=reason), desk)
         except Refused as refusal:
             give_up_cancel(lane, order, refusal)
             raise
@@ -172,11 +172,8 @@ def _record_plan(
     )
     for warning in plan.warnings:
         log.warning("plan_warning", warning=warning)
-    log.info(
-        "signal_planned",
-        message="[DRY-RUN] nothing is sent" if is_dry_run else None,
-        orders=[_summary(order) for order in planned],
-    )
+    mark = "[DRY-RUN] " if is_dry_run else ""
+    log.info("signal_planned", orders=[mark + _summary(order) for order in planned])
     return [] if is_dry_run else planned
 
 

@@ -116,14 +116,16 @@ def apply(lane: Lane, order: Order, report: OrderReport, desk: Desk, market: Mar
     correction = apply_report(order, report)
     if correction is None:
         return order
-    record_correction(lane, order, correction, now=desk.now(), market=market)
-    return correction.order
+    return record_correction(lane, order, correction, now=desk.now(), market=market)
 
 
 def record_correction(
     lane: Lane, before: Order, correction: Correction, *, now: datetime, market: Market | None = None
-) -> None:
-    after = correction.order
+) -> Order:
+    """Returns the order as it is recorded."""
+    after = replace(correction.order, updated_at=now)
+    if before.cancel_requested_at is not None and before.reason and after.status is OrderStatus.CANCELLED:
+        after = replace(after, reason=before.reason)  # the exchange only knows that we asked
     origin = lane.origin_of(before)
     fill = correction.fill
     position = origin.position.with_fill(after.request.position_idx, fill) if fill is not None else None
@@ -145,11 +147,13 @@ def record_correction(
     lane.record_order(after, events=events, position=position, mark_price=correction.fill_price)
     log.info(
         "order_updated",
+        symbol=lane.symbol,
         client_order_id=after.client_order_id,
         status=after.status.value,
         filled_quantity=text(after.filled_quantity),
         reason=after.reason if after.status in {OrderStatus.CANCELLED, OrderStatus.REJECTED} else None,
     )
+    return after
 
 
 def _modification(correction: Correction) -> dict[str, Any] | None:

@@ -43,10 +43,13 @@ class LaneLeases(bootsteps.StartStopStep):  # type: ignore[misc]
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        if self._leases is not None:
+        if self._leases is None:
+            return
+        try:
             # The queues first: whoever takes the lease next should not find us still listening.
             for symbol in self._leases.symbols:
                 self._cancel(consumer, symbol)
+        finally:
             self._leases.release_all()
             self._leases = None
 
@@ -63,5 +66,10 @@ class LaneLeases(bootsteps.StartStopStep):  # type: ignore[misc]
     @staticmethod
     def _cancel(consumer: Any, symbol: str) -> None:
         consumer.app.amqp.queues.deselect([symbol_queue(symbol)])
-        if consumer.task_consumer is not None and consumer.connection.connected:
+        # After a lost broker there is nothing left to cancel.
+        if (
+            consumer.task_consumer is not None
+            and consumer.connection is not None
+            and consumer.connection.connected
+        ):
             consumer.task_consumer.cancel_by_queue(symbol_queue(symbol))
