@@ -81,10 +81,11 @@ class Ledger:
         )
 
     def empty(self) -> None:
-        names = ", ".join(table.name for table in metadata.sorted_tables)
+        # Not TRUNCATE: it makes a new file per table and index, ten times slower than deleting a few rows.
+        statements = [f"DELETE FROM {table.name}" for table in reversed(metadata.sorted_tables)]
+        statements.append("INSERT INTO account_state (id) VALUES (1)")
         with self.engine.connect() as connection:
-            connection.execute(text(f"TRUNCATE {names} RESTART IDENTITY"))
-            connection.execute(text("INSERT INTO account_state (id) VALUES (1)"))
+            connection.exec_driver_sql("; ".join(statements))
 
 
 @pytest.fixture(scope="module")

@@ -160,7 +160,7 @@ def test_a_dry_run_s_orders_have_told_their_first_event(ledger):
         with lane.deciding() as tx:
             plan(tx, signal, order, state="executed", reserve=D(0), events=[event])
         assert lane.has_events
-        assert lane.unpublished(limit=5) == [(1, event)]
+        assert [stored for _, stored in lane.unpublished(limit=5)] == [event]
     assert ledger.order("planned-0")["event_sequence"] == 1
 
 
