@@ -39,10 +39,20 @@ def up(data_dir: Path, workers: int, port: int | None, demo: bool, exit_after: b
 @main.command()
 def migrate() -> None:
     """Bring the database's schema up to date."""
+    from sqlalchemy.exc import OperationalError
+
     from order_manager.database.migrations import upgrade
     from order_manager.settings import load_settings
 
-    upgrade(_settings(lambda: load_settings().postgres_url))
+    settings = _settings(load_settings)
+    try:
+        upgrade(_settings(lambda: settings.postgres_url))
+    except OperationalError as error:
+        where = f"{settings.postgres_host}:{settings.postgres_port}"
+        raise click.ClickException(
+            f"no database at {where} (POSTGRES_HOST, POSTGRES_PORT): {error.orig}; "
+            "unset them to let `order-manager up` run its own"
+        ) from None
     click.echo("the schema is up to date")
 
 

@@ -76,6 +76,12 @@ _RETRY = text(f"""
 """)
 
 
+def storable(value: object) -> str:
+    """Any value as text that PostgreSQL takes: no NUL, no lone surrogate, and not endless."""
+    text = str(value)[:1000].encode("utf-8", "backslashreplace").decode()
+    return text.replace("\x00", "\\x00")
+
+
 class Inbox:
     """Signals in, dead letters aside, and the list of what waits. Each method commits by itself."""
 
@@ -111,7 +117,7 @@ class Inbox:
             "field": field[:100],
             "reason": reason,
             "body": body,
-            "headers": {str(key): str(value) for key, value in headers.items()},
+            "headers": {storable(key): storable(value) for key, value in headers.items()},
         }
         with self._engine.connect() as connection, transaction(connection):
             number = connection.execute(

@@ -273,10 +273,8 @@ class Lane:
     def unpublished(self, *, limit: int) -> list[tuple[int, Event]]:
         """Oldest first. Asked of the database only where it may hold events that were not written here."""
         if self.has_events:
-            self._fresh.clear()
-            rows = outbox.unpublished(self._connection, self.symbol, limit=limit)
-            self.has_events = len(rows) == limit
-            return rows
+            self._fresh = outbox.unpublished(self._connection, self.symbol, limit=limit)
+            self.has_events = len(self._fresh) == limit
         return self._fresh[:limit]
 
     def mark_published(self, ids: Sequence[int]) -> None:

@@ -95,7 +95,10 @@ RECORD = text("""
             cancel_requested_at = :cancel_requested_at,
             exchange_updated_at = :exchange_updated_at, executed_at = :executed_at, updated_at = :updated_at,
             event_sequence = event_sequence + :event_count,
-            amend_quantity = nullif(amend_quantity, :quantity)
+            amend_quantity = CASE WHEN (amend_quantity, amend_price) IS NOT DISTINCT FROM
+                (CAST(:quantity AS numeric), CAST(:price AS numeric)) THEN NULL ELSE amend_quantity END,
+            amend_price = CASE WHEN (amend_quantity, amend_price) IS NOT DISTINCT FROM
+                (CAST(:quantity AS numeric), CAST(:price AS numeric)) THEN NULL ELSE amend_price END
         WHERE id = CAST(:id AS uuid)
     ), moved AS (
         INSERT INTO positions (asset, mode, size, average_price, long_size, long_average_price, short_size,

@@ -44,7 +44,6 @@ def show_fleet(console: Console, plan: FleetPlan, pids: Mapping[str, int]) -> No
         key = plan.env["ORDERMANAGER_API_KEY"]
         say(console, f"API key: {key}")
         say(console, f"try: curl -H 'X-API-Key: {key}' '{plan.api_url}/api/v1/orders?limit=5'")
-        say(console, f"browse: {plan.api_url}/docs")
 
 
 def say(console: Console, text: str) -> None:

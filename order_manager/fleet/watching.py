@@ -4,6 +4,7 @@ import contextlib
 import http.client
 import json
 import re
+import shlex
 import threading
 import time
 import xmlrpc.client
@@ -28,8 +29,8 @@ OURS = re.compile(r"(POSTGRES|REDIS|RABBITMQ|BYBIT|ORDERMANAGER|ORDER_MANAGER|WS
 
 
 def write_environment(path: Path, env: Mapping[str, str]) -> None:
-    """NAME=value lines with the product's own variables: what another shell needs to talk to this fleet."""
-    lines = [f"{name}={value}\n" for name, value in sorted(env.items()) if OURS.match(name)]
+    """NAME=value lines, quoted for a shell, with our own variables: what talking to this fleet needs."""
+    lines = [f"{name}={shlex.quote(value)}\n" for name, value in sorted(env.items()) if OURS.match(name)]
     write_atomically(path, "".join(lines), mode=0o600)
 
 

@@ -17,10 +17,10 @@ class EventPublisher:
 
     def __init__(self, broker_url: str, *, is_rabbitmq: bool) -> None:
         self._is_rabbitmq = is_rabbitmq
-        options: dict[str, Any] = {"heartbeat": 0, "connect_timeout": 5}
+        options: dict[str, Any] = {"max_retries": 1}  # of connecting: a lane is held meanwhile
         if is_rabbitmq:
-            options["transport_options"] = {"confirm_publish": True, "confirm_timeout": CONFIRM_TIMEOUT_S}
-        self._connection = Connection(broker_url, **options)
+            options |= {"confirm_publish": True, "confirm_timeout": CONFIRM_TIMEOUT_S}
+        self._connection = Connection(broker_url, heartbeat=0, connect_timeout=5, transport_options=options)
         self._queue = Queue(EVENTS, exchange=Exchange(""), routing_key=EVENTS, durable=True)
         self._producer: Producer | None = None
 

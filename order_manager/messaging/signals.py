@@ -139,7 +139,11 @@ def _number(
         raise MalformedMessage("invalid_type", label, f"{label} is a {_kind(value)}; a number is wanted")
     try:
         if isinstance(value, str) and len(value) > SHOWN:
-            raise InvalidOperation
+            raise MalformedMessage(
+                "too_long",
+                label,
+                f"{label} has {len(value)} characters; the limit is {SHOWN}: {_shown(value)}",
+            )
         number = Decimal(value)
     except InvalidOperation:
         raise MalformedMessage("invalid_number", label, f"{label} is not a number: {_shown(value)}") from None
@@ -212,6 +216,7 @@ def _is_urgent(metadata: Mapping[str, Any]) -> bool:
 def _trace_id(fields: Mapping[str, Any], headers: Mapping[str, Any]) -> str:
     """From the body, else the header, else a new one."""
     given = _text(fields, "trace_id", limit=MAX_ID)
-    if not given and isinstance(headers.get("trace_id"), str):
-        given = _text(headers, "trace_id", limit=MAX_ID)
+    header = headers.get("trace_id")
+    if not given and isinstance(header, str) and header.isprintable() and len(header) <= MAX_ID:
+        given = header  # a bad header is no reason to refuse a good signal
     return given or str(uuid.uuid4())

@@ -89,11 +89,12 @@ def _decide(
 
 def _cancel(lane: Lane, orders: Sequence[Order], desk: Desk, *, reason: str, now: datetime) -> None:
     """Each is seen to have ended before the next step; raises Refused when one can't be cancelled."""
-    for order in orders:
+    for number, order in enumerate(orders):
         try:
             confirm_cancel(lane, replace(order, cancel_requested_at=now, reason=reason), desk)
         except Refused as refusal:
-            give_up_cancel(lane, order, refusal)
+            for kept in orders[number:]:
+                give_up_cancel(lane, kept, refusal)
             raise
 
 

@@ -42,8 +42,12 @@ def place_orders(
         if done[number].status is OrderStatus.REJECTED:
             _refuse_rest(lane, waiting, done, number, desk)
             break
-        if is_last and done[number].status is OrderStatus.PENDING:
-            return  # the acceptance ended the signal too
+        if (
+            is_last
+            and done[number].status is OrderStatus.PENDING
+            and done[number].exchange_updated_at is None
+        ):
+            return  # accepted, not adopted by a report: the acceptance ended the signal too
     _finish(lane, waiting, done, desk)
 
 

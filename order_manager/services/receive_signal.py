@@ -102,17 +102,15 @@ class SignalReceiver:
     ) -> None:
         events = []
         if error.signal_id is not None:
-            trace_id = headers.get("trace_id")
-            events.append(
-                malformed_event(
-                    signal_id=error.signal_id,
-                    code=error.code,
-                    field=error.field,
-                    message=error.message,
-                    trace_id=trace_id if isinstance(trace_id, str) else "",
-                    now=self._now(),
-                )
+            event = malformed_event(
+                signal_id=error.signal_id,
+                code=error.code,
+                field=error.field,
+                message=error.message,
+                trace_id=_trace_id(headers),
+                now=self._now(),
             )
+            events.append(event)
         number = self._store.record_dead_letter(
             queue=queue,
             code=error.code,
@@ -132,3 +130,9 @@ class SignalReceiver:
         )
         if events:
             self._routes.publish_rejections()
+
+
+def _trace_id(headers: Mapping[str, Any]) -> str:
+    """The sender's, where it is a decent one; a bad header must not keep a bad message from being kept."""
+    given = headers.get("trace_id")
+    return given if isinstance(given, str) and given.isprintable() and 0 < len(given) <= 100 else ""

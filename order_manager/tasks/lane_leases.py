@@ -66,10 +66,6 @@ class LaneLeases(bootsteps.StartStopStep):  # type: ignore[misc]
     @staticmethod
     def _cancel(consumer: Any, symbol: str) -> None:
         consumer.app.amqp.queues.deselect([symbol_queue(symbol)])
-        # After a lost broker there is nothing left to cancel.
-        if (
-            consumer.task_consumer is not None
-            and consumer.connection is not None
-            and consumer.connection.connected
-        ):
+        connection = consumer.connection  # None after the broker was lost: nothing to cancel then
+        if consumer.task_consumer is not None and connection is not None and connection.connected:
             consumer.task_consumer.cancel_by_queue(symbol_queue(symbol))
