@@ -140,9 +140,7 @@ def _number(
     try:
         if isinstance(value, str) and len(value) > SHOWN:
             raise MalformedMessage(
-                "too_long",
-                label,
-                f"{label} has {len(value)} characters; the limit is {SHOWN}: {_shown(value)}",
+                "too_long", label, f"{label} has {len(value)} characters; the limit is {SHOWN}"
             )
         number = Decimal(value)
     except InvalidOperation:

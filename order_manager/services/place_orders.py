@@ -42,12 +42,9 @@ def place_orders(
         if done[number].status is OrderStatus.REJECTED:
             _refuse_rest(lane, waiting, done, number, desk)
             break
-        if (
-            is_last
-            and done[number].status is OrderStatus.PENDING
-            and done[number].exchange_updated_at is None
-        ):
-            return  # accepted, not adopted by a report: the acceptance ended the signal too
+        is_adopted = done[number].exchange_updated_at is not None
+        if is_last and done[number].status is OrderStatus.PENDING and not is_adopted:
+            return  # the acceptance ended the signal too
     _finish(lane, waiting, done, desk)
 
 
