@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from order_manager.embedded import PostgresServer
+from order_manager.embedded import PostgresServer, RedisServer
 from tests.scenarios.house import House, running_house
+from tests.servers import flush
 
 HouseMaker = Callable[..., AbstractContextManager[House]]
 
@@ -26,5 +27,30 @@ def house_on(
 
     def make(**options: Any) -> AbstractContextManager[House]:
         return running_house(tmp_path, servers, database_url=postgres_server.url(name), **options)
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def house_on_redis(
+    redis_server: RedisServer,
+    postgres_server: PostgresServer,
+    fresh_database: Callable[[], str],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> HouseMaker:
+    """The same on Redis alone, where the broker does not matter; a module's tests may share a house.
+
+    One house at a time: each begins with an empty broker and a database of its own.
+    """
+
+    def make(**options: Any) -> AbstractContextManager[House]:
+        flush(redis_server)
+        name = fresh_database()
+        return running_house(
+            tmp_path_factory.mktemp("house"),
+            {**redis_server.environment(), **postgres_server.environment(name)},
+            database_url=postgres_server.url(name),
+            **options,
+        )
 
     return make

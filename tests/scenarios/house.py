@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,14 +15,17 @@ from typing import Any
 import kombu
 import psutil
 import requests
+from amqp.exceptions import NotFound
+from celery import Celery
 from sqlalchemy import Engine, text
 
 from order_manager.database.engine import connect
+from order_manager.database.locks import BOUND_LOCK, LEASE_LOCK, WORKER_LOCK
 from order_manager.embedded import free_port
 from order_manager.fleet.plan import plan_fleet
 from order_manager.fleet.running import Fleet
 from order_manager.queues import EVENTS, SIGNALS
-from tests.servers import broker_connection
+from tests.servers import broker_connection, broker_url
 
 ROOT = Path(__file__).resolve().parents[2]
 KEY, SECRET, TOKEN = "scenario-key", "scenario-secret-0123456789", "scenario-token"
@@ -85,11 +88,36 @@ class PaperExchange:
     def fault(self, endpoint: str, kind: str, *, count: int = 1, **options: Any) -> None:
         self.control("POST", "faults", json={"endpoint": endpoint, "kind": kind, "count": count, **options})
 
+    def order(self, link_id: str) -> dict[str, Any] | None:
+        """The order that the exchange took under this link id."""
+        return next((row for row in self.orders() if row["link_id"] == link_id), None)
+
+    def ledger(self, **filters: Any) -> list[dict[str, Any]]:
+        """All that the exchange saw and did, in order; `kind` and `endpoint` filter."""
+        return self.control("GET", "ledger", params={"limit": 100000, **filters})["entries"]
+
     def attempts(self, endpoint: str) -> list[dict[str, Any]]:
         """Every request that reached the exchange on this endpoint, answered or not."""
-        return self.control(
-            "GET", "ledger", params={"kind": "request", "endpoint": endpoint, "limit": 100000}
-        )["entries"]
+        return self.ledger(kind="request", endpoint=endpoint)
+
+    def faults_left(self) -> int:
+        """How many requests are still to go wrong."""
+        return sum(row["left"] for row in self.control("GET", "faults")["faults"])
+
+    def clear_faults(self) -> None:
+        self.control("DELETE", "faults")
+
+    def set_price(self, symbol: str, price: Any, *, pin: bool = True, **options: Any) -> None:
+        """Set a symbol's price; crossed orders fill. A pinned price stays until it is set anew."""
+        self.control(
+            "POST",
+            "price",
+            json={"category": "linear", "symbol": symbol, "price": str(price), "pin": pin} | options,
+        )
+
+    def list_instrument(self, symbol: str, **rules: str) -> None:
+        """List a new symbol, or change the rules of a listed one."""
+        self.control("POST", "instruments", json={"category": "linear", "symbol": symbol, **rules})
 
 
 @dataclass
@@ -102,8 +130,9 @@ class House:
     engine: Engine
 
     def publish(self, *bodies: Mapping[str, Any] | bytes, headers: Mapping[str, Any] | None = None) -> None:
-        """As any sender does: persistent, to the signals queue."""
-        with broker_connection(self.env) as connection:
+        """As a careful sender does: persistent, to the signals queue, and confirmed where brokers confirm."""
+        options = {"confirm_publish": True} if "RABBITMQ_HOST" in self.env else {}
+        with kombu.Connection(broker_url(self.env), transport_options=options) as connection:
             channel = connection.default_channel
             queue = kombu.Queue(SIGNALS, exchange=kombu.Exchange(""), routing_key=SIGNALS, durable=True)
             queue(channel).declare()
@@ -122,6 +151,10 @@ class House:
     def rows(self, statement: str, **values: Any) -> list[Mapping[str, Any]]:
         with self.engine.connect() as connection:
             return [dict(row) for row in connection.execute(text(statement), values).mappings()]
+
+    def execute(self, statement: str, **values: Any) -> None:
+        with self.engine.connect() as connection:
+            connection.execute(text(statement), values)
 
     def count(self, statement: str, **values: Any) -> int:
         (row,) = self.rows(f"SELECT count(*) AS n FROM {statement}", **values)
@@ -161,6 +194,17 @@ class House:
                 found.append(json.loads(body))
         return found
 
+    def has_queue(self, name: str) -> bool:
+        """Whether the broker knows a task queue of this name; on Redis: whether one was ever declared."""
+        with broker_connection(self.env) as connection, connection.channel() as channel:
+            if "RABBITMQ_HOST" in self.env:
+                try:
+                    channel.queue_declare(name, passive=True)
+                except NotFound:
+                    return False
+                return True
+            return any(queue == name for _, _, queue in channel.get_table("order-manager.tasks"))
+
     def call(self, task: str, *args: Any, queue: str = "maintenance") -> None:
         """`celery call`, as an operator would."""
         argv = [sys.executable, "-m", "celery", "-A", "order_manager", "call", task, "--queue", queue]
@@ -168,6 +212,67 @@ class House:
         subprocess.run(
             argv, cwd=ROOT, env={**os.environ, **self.env}, check=True, capture_output=True, timeout=60
         )
+
+    def processes(self, name: str) -> list[psutil.Process]:
+        """A program's main process and its children; raises when it does not run."""
+        main = psutil.Process(self.fleet.pids()[name])
+        return [main, *main.children(recursive=True)]
+
+    def log(self, name: str) -> str:
+        """What a program logged so far."""
+        return self.fleet.log_path(name).read_text(errors="replace")
+
+    def leases(self) -> dict[int, set[str]]:
+        """session of a live symbol worker -> the symbols that it leases."""
+        held = self.rows(
+            "SELECT w.pid, l.symbol FROM pg_locks w JOIN pg_database d ON d.oid = w.database"
+            " LEFT JOIN (pg_locks k JOIN lanes l ON l.id = k.objid::bigint) ON k.pid = w.pid"
+            "   AND k.classid = :lease AND k.locktype = 'advisory' AND k.granted"
+            " WHERE w.locktype = 'advisory' AND w.classid IN (:worker, :bound) AND w.granted"
+            "   AND d.datname = current_database()",
+            lease=LEASE_LOCK,
+            worker=WORKER_LOCK,
+            bound=BOUND_LOCK,
+        )
+        found: dict[int, set[str]] = {}
+        for row in held:
+            found.setdefault(row["pid"], set()).update({row["symbol"]} - {None})
+        return found
+
+    def shares(self) -> list[int]:
+        """How many symbols each worker leases, least first."""
+        return sorted(len(symbols) for symbols in self.leases().values())
+
+    def reconcile(self) -> None:
+        """Have every symbol with open orders compared with the exchange, now."""
+        with broker_connection(self.env) as connection:
+            app = Celery(broker=broker_url(self.env))
+            app.send_task("reconcile_orders", queue="maintenance", connection=connection)
+
+    @contextmanager
+    def another_worker(self, name: str, **settings: str) -> Iterator[psutil.Process]:
+        """One more symbol worker beside the fleet's, killed at the end if it still runs."""
+        argv = [sys.executable, "-m", "celery", "-A", "order_manager", "worker", "-c", "1", "-Q", "orders"]
+        argv += ["-n", f"{name}@%h", "--without-mingle", "--without-gossip", "--loglevel", "WARNING"]
+        with self.fleet.log_path(name).open("ab") as log:
+            process = subprocess.Popen(
+                argv,
+                cwd=ROOT,
+                env={**os.environ, **self.env, **settings},
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        main = psutil.Process(process.pid)
+        try:
+            yield main
+        finally:
+            family = [main, *main.children(recursive=True)] if main.is_running() else []
+            for member in family:
+                with suppress(psutil.NoSuchProcess):
+                    member.kill()
+            process.wait(10)
 
     def kill(self, name: str, *, child: bool = False) -> int | None:
         """SIGKILL the process, or one of its children; returns the pid, None if it was gone."""
