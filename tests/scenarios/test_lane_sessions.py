@@ -63,8 +63,8 @@ def order(engine: Engine) -> Order:
         connection.execute(
             text(
                 "INSERT INTO orders (id, client_order_id, exchange_order_id, symbol, category, side,"
-                " order_type, time_in_force, quantity, price, status) VALUES (:id, :link, :exchange, :symbol, 'linear',"
-                " 'buy', 'limit', 'post_only', 1, 100, 'pending')"
+                " order_type, time_in_force, quantity, price, status) VALUES (:id, :link, :exchange, :symbol,"
+                " 'linear', 'buy', 'limit', 'post_only', 1, 100, 'pending')"
             ),
             {
                 "id": order.id,
