@@ -26,11 +26,12 @@ def send_execute(signal: Signal) -> None:
         args=[signal.signal_id, signal.symbol],
         queue=queues.symbol_queue(signal.symbol),
         headers={"trace_id": signal.trace_id},
+        ignore_result=True,  # else each send subscribes to a result that nobody reads
     )
 
 
 def send_publish_rejections() -> None:
-    app.send_task("publish_rejections", queue=queues.MAINTENANCE)
+    app.send_task("publish_rejections", queue=queues.MAINTENANCE, ignore_result=True)
 
 
 def signal_receiver(rt: Runtime) -> SignalReceiver:

@@ -5,17 +5,20 @@ import random
 from dataclasses import dataclass
 from typing import Any
 
+import structlog
 from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import DBAPIError
 
 from order_manager.database.locks import BOUND_LOCK, LEASE_LOCK, WORKER_LOCK
 from order_manager.domain.leases import lease_change
 
+log = structlog.get_logger(__name__)
+
 _VIEW = text("""
     WITH held AS MATERIALIZED (
-        SELECT CAST(CAST(classid AS bigint) AS integer) AS class,
-            CAST(CAST(objid AS bigint) AS integer) AS id, pid
+        SELECT CAST(classid AS bigint) AS class, CAST(objid AS bigint) AS id, pid
         FROM pg_locks WHERE locktype = 'advisory' AND objsubid = 2 AND granted
+            AND CAST(classid AS bigint) IN (:lease, :bound, :worker)
             AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
     )
     SELECT 'lane' AS kind, l.id, l.symbol,
@@ -58,7 +61,8 @@ class WorkerLeases:
         """Look around and adjust by what is fair; call it twice a second. Survives a lost database."""
         try:
             return self._turn()
-        except DBAPIError:
+        except DBAPIError as error:
+            log.warning("leases_lost", symbols=self.symbols, error=str(error.orig))
             return Turnover(lost=self.release_all(), gained=())
 
     def release_all(self) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ from sqlalchemy import Engine
 
 from order_manager.database.engine import connect
 from order_manager.database.leases import WorkerLeases
+from order_manager.database.locks import ARRIVAL_LOCK
 
 SYMBOLS = ["AUSDT", "BUSDT", "CUSDT", "DUSDT", "EUSDT"]
 
@@ -146,3 +147,17 @@ def test_a_lost_database_is_survived(ledger, engines):
     turns(worker)
     assert leased(worker) == SYMBOLS
     worker.release_all()
+
+
+def test_the_inboxs_own_locks_do_not_cost_a_worker_its_leases(ledger, crew):
+    turns(*crew)
+    before = [worker.symbols for worker in crew]
+    locker = connect(ledger.url, pool_size=1)
+    with locker.connect() as connection:
+        # What the inbox holds while it stores a signal: the hash of a symbol may be negative.
+        connection.exec_driver_sql(f"SELECT pg_advisory_lock({ARRIVAL_LOCK}, -5)")
+        turns(*crew, rounds=2)
+        connection.exec_driver_sql("SELECT pg_advisory_unlock_all()")
+    locker.dispose()
+
+    assert [worker.symbols for worker in crew] == before
