@@ -12,7 +12,7 @@ broker_connection_max_retries = None
 if _settings.broker_is_rabbitmq:
     # Without confirms a broker that dies takes accepted messages along; a frozen one must not block us.
     broker_transport_options = {"confirm_publish": True, "confirm_timeout": 5.0}
-    broker_heartbeat = 10  # a frozen worker's queues move after two of these
+    broker_heartbeat = 5  # a frozen worker's queues move after two to three of these
 else:
     broker_transport_options = {
         "visibility_timeout": 300,  # above the longest task

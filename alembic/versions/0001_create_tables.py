@@ -180,6 +180,13 @@ def upgrade() -> None:
         sa.Column("filled_quantity", sa.Numeric(precision=38, scale=18), server_default="0", nullable=False),
         sa.Column("average_price", sa.Numeric(precision=38, scale=18), nullable=True),
         sa.Column("fees", sa.Numeric(precision=38, scale=18), server_default="0", nullable=False),
+        sa.Column(
+            "base_fees",
+            sa.Numeric(precision=38, scale=18),
+            server_default="0",
+            nullable=False,
+            comment="base, paid in what was bought",
+        ),
         sa.Column("reason", sa.Text(), nullable=True, comment="why it was rejected or cancelled"),
         sa.Column("is_dry_run", sa.Boolean(), server_default=sa.text("false"), nullable=False),
         sa.Column("is_external", sa.Boolean(), server_default=sa.text("false"), nullable=False),

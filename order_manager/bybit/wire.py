@@ -109,6 +109,7 @@ def order_report(row: Row, *, category: Category | None = None) -> OrderReport:
         filled_quantity=filled,
         average_price=average_price,
         fees=_fees(row, detail, symbol=symbol, category=category, average_price=average_price),
+        base_fees=_base_fees(detail, symbol=symbol, category=category),
         reduce_only=row.get("reduceOnly") is True,
         position_idx=_position_idx(row),
         reason=_reason(row) if status in (OrderStatus.CANCELLED, OrderStatus.REJECTED) else None,
@@ -180,9 +181,20 @@ def _fees(
     for coin, amount in detail.items():
         if symbol.endswith(coin) or (category is Category.LINEAR and coin in _LINEAR_QUOTES):
             fees += amount
-        elif category is Category.SPOT and symbol.startswith(coin):
+        elif category is Category.SPOT and _is_base(coin, symbol):
             fees += amount * (average_price or ZERO)
     return fees
+
+
+def _base_fees(detail: dict[str, Decimal], *, symbol: str, category: Category) -> Decimal:
+    """Fees that were taken out of the coin that was bought; only spot does so."""
+    if category is not Category.SPOT:
+        return ZERO
+    return sum((amount for coin, amount in detail.items() if _is_base(coin, symbol)), ZERO)
+
+
+def _is_base(coin: str, symbol: str) -> bool:
+    return symbol.startswith(coin) and not symbol.endswith(coin)
 
 
 def _position_idx(row: Row) -> int:

@@ -28,7 +28,10 @@ def connect(url: str, *, pool_size: int = 5, session_timeout_s: float | None = N
     With `session_timeout_s` the server ends a session that is silent for so long, which is how a frozen
     process loses its advisory locks.
     """
-    options = ["-c", "timezone=UTC", "-c", "statement_timeout=30000", "-c", "lock_timeout=20000"]
+    # A frozen process may hold a lock until its session ends: who waits for it must outlast that.
+    patience_ms = int((session_timeout_s or 20) * 1000) + 5000
+    options = ["-c", "timezone=UTC", "-c", f"lock_timeout={patience_ms}"]
+    options += ["-c", f"statement_timeout={patience_ms + 5000}"]
     if session_timeout_s is not None:
         limit_ms = int(session_timeout_s * 1000)
         options += ["-c", f"idle_session_timeout={limit_ms}"]

@@ -1,6 +1,6 @@
 """The inbox and its neighbours: what the consumer and the sweeps need of the database."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -163,6 +163,15 @@ class Inbox:
             )
         )
 
+    def mark_unlisted(self, category: str, listed: Collection[str]) -> None:
+        """What a complete listing no longer names has stopped trading."""
+        with self._engine.connect() as connection:
+            connection.execute(
+                update(instruments)
+                .where(instruments.c.category == category, instruments.c.symbol.not_in(listed))
+                .values(is_trading=False)
+            )
+
     def instrument(self, symbol: str, category: str) -> Instrument | None:
         statement = select(instruments).where(
             instruments.c.symbol == symbol, instruments.c.category == category
@@ -220,11 +229,16 @@ class Inbox:
         unpublished = select(order_events.c.symbol).where(
             order_events.c.published_at.is_(None), order_events.c.created_at < func.now() - age
         )
-        names = pending.union(unsettled, unpublished).subquery()
-        statement = (
-            select(names.c.symbol, lanes.c.id.is_not(None).label("has_lane"))
-            .select_from(names.outerjoin(lanes, lanes.c.symbol == names.c.symbol))
+        work = pending.union(unsettled).subquery()
+        names = (
+            select(work.c.symbol)
+            .select_from(work.outerjoin(lanes, lanes.c.symbol == work.c.symbol))
             .where(or_(lanes.c.id.is_(None), due))
+            .union(unpublished)  # a blocked lane still publishes
+            .subquery()
+        )
+        statement = select(names.c.symbol, lanes.c.id.is_not(None).label("has_lane")).select_from(
+            names.outerjoin(lanes, lanes.c.symbol == names.c.symbol)
         )
         with self._engine.connect() as connection:
             return [(row.symbol, row.has_lane) for row in connection.execute(statement)]

@@ -13,8 +13,8 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Row, bindparam, func, select, update
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy import Connection, Engine, Row, bindparam, delete, func, select, update
+from sqlalchemy.exc import DBAPIError, OperationalError
 
 from order_manager.database import lane_sql, outbox
 from order_manager.database.decision import Decision
@@ -48,6 +48,7 @@ class Waiting:
     is_planned: bool  # its orders are recorded; else nothing is decided yet
     received_at: datetime
     decided_at: datetime | None
+    began_amending: bool = False  # an earlier holder set out to amend an order for it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,6 +77,8 @@ class LaneStore:
         except DBAPIError as error:
             if error.connection_invalidated:
                 raise LaneLost("the database ended the session that held the lane") from error
+            if isinstance(error, OperationalError):
+                raise LaneLost(f"the database did not answer in time: {error.orig}") from error
             raise
         finally:
             connection.close()
@@ -83,38 +86,31 @@ class LaneStore:
     @contextmanager
     def take(self, symbol: str) -> Iterator["Lane | None"]:
         """The symbol's lane, or None where there is nothing to do or another process holds it."""
-        with self.session() as connection:
-            row = connection.execute(lane_sql.PREVIEW, {"symbol": symbol}).first()
-            if row is None or not (row.has_signals or row.has_events or row.has_unsettled):
-                yield None
-                return
-            with self._locked(connection, symbol, row) as lane:
-                yield lane
+        with self.session() as connection, self._locked(connection, symbol) as lane:
+            yield lane if lane is not None and lane.has_something else None
 
     @contextmanager
     def take_for_upkeep(self, symbol: str) -> Iterator["Lane | None"]:
         """The symbol's lane whether or not something waits; None where it is unknown or held."""
-        with self.session() as connection:
-            row = connection.execute(lane_sql.PREVIEW, {"symbol": symbol}).first()
-            if row is None:
-                yield None
-                return
-            with self._locked(connection, symbol, row) as lane:
-                yield lane
+        with self.session() as connection, self._locked(connection, symbol) as lane:
+            yield lane
 
     @staticmethod
     @contextmanager
-    def _locked(connection: Connection, symbol: str, preview: Row[Any]) -> Iterator["Lane | None"]:
-        keys = {"class": LANE_LOCK, "id": preview.id}
-        if not connection.execute(lane_sql.TRY_LOCK, keys).scalar():
+    def _locked(connection: Connection, symbol: str) -> Iterator["Lane | None"]:
+        taken = connection.execute(lane_sql.TAKE, {"class": LANE_LOCK, "symbol": symbol}).first()
+        if taken is None or not taken.is_ours:
             yield None
             return
-        lane = Lane(connection, symbol, preview)
+        # Looked at only now: before the lock, its last holder could still have been writing.
+        lane = Lane(connection, symbol, connection.execute(lane_sql.PREVIEW, {"symbol": symbol}).one())
         try:
             yield lane
         finally:
             if not connection.invalidated:
-                left = connection.execute(lane_sql.LEAVE, {**keys, "symbol": symbol}).one()
+                left = connection.execute(
+                    lane_sql.LEAVE, {"class": LANE_LOCK, "id": lane.lane_id, "symbol": symbol}
+                ).one()
                 lane.is_work_left = bool(left.is_due and left.has_signals)
 
 
@@ -127,6 +123,7 @@ class Lane:
         self.lane_id: int = preview.id
         self.retry_at: datetime | None = preview.retry_at
         self.has_events: bool = preview.has_events
+        self.has_something = bool(preview.has_signals or preview.has_events or preview.has_unsettled)
         self.balance_at: datetime | None = preview.balance_at
         self.is_work_left = False  # told on leaving: signals arrived that this holder did not see
         self._fresh: list[tuple[int, Event]] = []  # written here and not yet published
@@ -142,6 +139,7 @@ class Lane:
                 is_planned=row["state"] == "planned",
                 received_at=row["received_at"],
                 decided_at=row["decided_at"],
+                began_amending=row["began_amending"],
             )
             for row in rows
         ]
@@ -154,6 +152,12 @@ class Lane:
         """The orders that this attempt at `signal` planned, by slice."""
         rows = self._connection.execute(_ORDERS_OF, {"signal_id": signal.signal_id}).mappings()
         return [order_from(row) for row in rows]
+
+    def amendment_shows(self, signal: Signal) -> bool:
+        """Whether an order that was to be amended for `signal` is as wanted at the exchange."""
+        return bool(
+            self._connection.execute(lane_sql.AMENDMENT_SHOWS, {"signal_id": signal.signal_id}).scalar()
+        )
 
     def origin_of(self, order: Order) -> Origin:
         """What a change of `order` needs besides the order itself."""
@@ -233,6 +237,16 @@ class Lane:
         mark_price: Decimal | None = None,
     ) -> None:
         """An order as it is now, with its events, and the position that its growth moved."""
+        self._fresh.extend(self._record(order, events, position=position, mark_price=mark_price))
+
+    def _record(
+        self,
+        order: Order,
+        events: Sequence[Event],
+        *,
+        position: Position | None = None,
+        mark_price: Decimal | None = None,
+    ) -> Iterator[tuple[int, Event]]:
         moved = [] if position is None else [{**position_values(position), "mark_price": mark_price}]
         values = {
             **order_values(order),
@@ -241,13 +255,22 @@ class Lane:
             "positions": moved,
         }
         numbers = self._connection.execute(lane_sql.RECORD, values).scalars().all()
-        self._fresh.extend(zip(numbers, events, strict=True))
+        return zip(numbers, events, strict=True)
 
-    def end_amendment(self, order: Order) -> None:
-        """The wanted change did not come: it no longer counts."""
-        self._connection.execute(
-            update(orders).where(orders.c.id == order.id).values(amend_quantity=None, amend_price=None)
-        )
+    def end_amendment(self, signal: Signal, order: Order, *, is_applied: bool) -> None:
+        """The change no longer counts twice; one that did not come is not the signal's either."""
+        with transaction(self._connection):
+            self._connection.execute(
+                update(orders).where(orders.c.id == order.id).values(amend_quantity=None, amend_price=None)
+            )
+            if not is_applied:
+                self._connection.execute(
+                    delete(signal_order_relationships).where(
+                        signal_order_relationships.c.signal_id == signal.signal_id,
+                        signal_order_relationships.c.order_id == order.id,
+                        signal_order_relationships.c.relation == "amended",
+                    )
+                )
 
     def finish_signal(
         self,
@@ -257,16 +280,20 @@ class Lane:
         code: str | None = None,
         reason: str | None = None,
         events: Sequence[Event] = (),
+        refused: Sequence[tuple[Order, Event]] = (),
         now: datetime,
     ) -> None:
+        """The signal's end, and with it that of its orders that were never sent."""
         with transaction(self._connection):
+            for order, event in refused:
+                self._record(order, [event])
             self._connection.execute(
                 update(trading_signals)
                 .where(trading_signals.c.signal_id == signal.signal_id)
                 .values(state=state, code=code, reason=reason, finished_at=now)
             )
             outbox.add(self._connection, events)
-        self.has_events = self.has_events or bool(events)
+        self.has_events = self.has_events or bool(events or refused)
 
     # Events
 

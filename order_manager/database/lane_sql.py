@@ -5,7 +5,9 @@ from sqlalchemy.dialects.postgresql import JSONB, insert
 
 from order_manager.database.tables import signal_order_relationships
 
-# Is there anything to do? Asked without the lock; the row that a wake-up speaks of is committed before it.
+TAKE = text("SELECT id, pg_try_advisory_lock(:class, id) AS is_ours FROM lanes WHERE symbol = :symbol")
+
+# Is there anything to do? The row that a wake-up speaks of was committed before it.
 PREVIEW = text("""
     SELECT lanes.id, lanes.retry_at, (lanes.retry_at IS NULL OR lanes.retry_at <= now()) AS is_due, EXISTS (
         SELECT 1 FROM trading_signals s WHERE s.symbol = :symbol AND s.state IN ('waiting', 'planned')
@@ -18,14 +20,20 @@ PREVIEW = text("""
     FROM lanes WHERE lanes.symbol = :symbol
 """)
 
-TRY_LOCK = text("SELECT pg_try_advisory_lock(:class, :id)")
 UNLOCK = text("SELECT pg_advisory_unlock(:class, :id)")
 # One round trip, two statements: the second sees what was committed before the lock was let go.
 LEAVE = text(f"{UNLOCK.text}; {PREVIEW.text}")
 
 WAITING = text("""
-    SELECT * FROM trading_signals WHERE symbol = :symbol AND state IN ('waiting', 'planned')
-    ORDER BY seq LIMIT :limit
+    SELECT s.*, EXISTS (SELECT 1 FROM signal_order_relationships r
+        WHERE r.signal_id = s.signal_id AND r.relation = 'amended') AS began_amending
+    FROM trading_signals s WHERE s.symbol = :symbol AND s.state IN ('waiting', 'planned')
+    ORDER BY s.seq LIMIT :limit
+""")
+
+AMENDMENT_SHOWS = text("""
+    SELECT EXISTS (SELECT 1 FROM signal_order_relationships r JOIN orders o ON o.id = r.order_id
+        WHERE r.signal_id = :signal_id AND r.relation = 'amended' AND o.amend_quantity IS NULL)
 """)
 
 OPEN_ORDERS = text("""
@@ -91,7 +99,7 @@ RECORD = text("""
     WITH changed AS (
         UPDATE orders SET exchange_order_id = :exchange_order_id, quantity = :quantity, price = :price,
             status = :status, filled_quantity = :filled_quantity, average_price = :average_price,
-            fees = :fees, reason = :reason, intended_at = :intended_at,
+            fees = :fees, base_fees = :base_fees, reason = :reason, intended_at = :intended_at,
             cancel_requested_at = :cancel_requested_at,
             exchange_updated_at = :exchange_updated_at, executed_at = :executed_at, updated_at = :updated_at,
             event_sequence = event_sequence + :event_count,

@@ -117,6 +117,7 @@ orders = Table(
     Column("filled_quantity", MONEY, nullable=False, server_default="0"),
     Column("average_price", MONEY),
     Column("fees", MONEY, nullable=False, server_default="0"),
+    Column("base_fees", MONEY, nullable=False, server_default="0", comment="base, paid in what was bought"),
     Column("reason", Text, comment="why it was rejected or cancelled"),
     Column("is_dry_run", Boolean, nullable=False, server_default=text("false")),
     Column("is_external", Boolean, nullable=False, server_default=text("false")),

@@ -88,7 +88,8 @@ class Order:
     exchange_order_id: str | None = None
     filled_quantity: Decimal = ZERO
     average_price: Decimal | None = None
-    fees: Decimal = ZERO  # positive: paid
+    fees: Decimal = ZERO  # quote, positive: paid
+    base_fees: Decimal = ZERO  # base, positive: paid in what was bought, as spot buys are
     reference_price: Decimal | None = None  # quote per base, what a market order was sized at
     is_dry_run: bool = False
     reason: str | None = None  # why it was rejected or cancelled
@@ -158,4 +159,5 @@ class OrderReport:
     reason: str | None  # cancelType or rejectReason, None when unset
     created_at: datetime
     updated_at: datetime
+    base_fees: Decimal = ZERO  # base; part of `fees`, which has it in quote
     fee_detail: dict[str, Decimal] = field(default_factory=dict)  # coin -> amount

@@ -104,6 +104,7 @@ def apply_report(order: Order, report: OrderReport) -> Correction | None:
         filled_quantity=filled,
         average_price=_merged_average(order, report),
         fees=_merged_fees(order, report),
+        base_fees=max(order.base_fees, report.base_fees),
         reason=_merged_reason(order, report, status),
         exchange_updated_at=max(order.exchange_updated_at or report.updated_at, report.updated_at),
         executed_at=report.updated_at if filled > order.filled_quantity else order.executed_at,

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import structlog
@@ -51,6 +52,20 @@ class RabbitmqIntake(ConsumerMixin):  # type: ignore[misc]
 
     def create_connection(self) -> Connection:
         return self.connection.clone()
+
+    @contextmanager
+    def establish_connection(self) -> Iterator[Connection]:
+        """Every second, without the mixin's growing pauses: signals wait meanwhile."""
+        with self.create_connection() as connection:
+            connection.ensure_connection(
+                self.on_connection_error, None, interval_start=RETRY_S, interval_step=0, interval_max=RETRY_S
+            )
+            yield connection
+
+    def on_connection_error(self, error: Exception, interval: float) -> None:
+        if self.should_stop:
+            raise ConnectionAbortedError("stopped while the broker was away")
+        log.warning("broker_away", error=repr(error), retry_s=interval)
 
     def _declare(self) -> None:
         """Another service owns the queue: take it as it is, and make it only where there is none."""

@@ -20,7 +20,7 @@ from order_manager.domain.identity import client_order_id
 from order_manager.domain.orders import ZERO, Order, OrderRequest, OrderStatus
 from order_manager.domain.planning import plan_orders
 from order_manager.domain.signals import Signal
-from order_manager.domain.state import Market, Plan, Rejection, TradingState
+from order_manager.domain.state import Amendment, Market, Plan, Rejection, TradingState
 from order_manager.errors import OrderNotFound, OutcomeUnknown, Refused
 from order_manager.services.desk import Desk
 from order_manager.services.place_orders import place_orders
@@ -41,6 +41,9 @@ def execute_signal(lane: Lane, waiting: WaitingSignal, open_orders: Sequence[Ord
     if waiting.is_planned:
         place_orders(lane, waiting, lane.orders_of(waiting.signal), desk)
         return
+    if waiting.began_amending and lane.amendment_shows(waiting.signal):
+        lane.finish_signal(waiting.signal, "executed", now=desk.now())
+        return
     market, planned = _decide(lane, waiting, open_orders, desk)
     if planned:
         place_orders(lane, waiting, planned, desk, market=market)
@@ -48,14 +51,18 @@ def execute_signal(lane: Lane, waiting: WaitingSignal, open_orders: Sequence[Ord
 
 def _decide(
     lane: Lane, waiting: WaitingSignal, open_orders: Sequence[Order], desk: Desk
-) -> tuple[Market, list[Order]]:
+) -> tuple[Market | None, list[Order]]:
     """The recorded orders to place; none when the signal has ended here."""
     signal = waiting.signal
     instrument = desk.instrument(signal.symbol)
     if instrument is None:
         raise OutcomeUnknown(f"the trading rules of {signal.symbol} are not known yet")
     for _ in range(MAX_ROUNDS):
-        market = desk.market(signal.symbol)
+        try:
+            market = desk.market(signal.symbol)
+        except Refused as refusal:  # no longer listed
+            _record_refusal(lane, signal, refusal, desk)
+            return None, []
         _refresh_balance(lane, desk)
         now = desk.now()
         reason = f"superseded by signal {signal.signal_id}"
@@ -77,7 +84,7 @@ def _decide(
         try:
             if decision.cancel:
                 _cancel(lane, decision.cancel, desk, reason=reason, now=now)
-            elif _amended(lane, decision, desk):
+            elif _amended(lane, signal, decision, desk):
                 lane.finish_signal(signal, "executed", now=desk.now())
                 return market, []
         except Refused as refusal:
@@ -109,8 +116,8 @@ def _record_refusal(lane: Lane, signal: Signal, refusal: Refused, desk: Desk) ->
     log.warning("signal_rejected", code=rejection.code, reason=rejection.message)
 
 
-def _amended(lane: Lane, plan: Plan, desk: Desk) -> bool:
-    """Amend, and look whether the order now is the wanted one; absolute values make repeating safe."""
+def _amended(lane: Lane, signal: Signal, plan: Plan, desk: Desk) -> bool:
+    """Amend, and look whether the order became the wanted one; absolute values make repeating safe."""
     amendment = plan.amend
     assert amendment is not None
     order = amendment.order
@@ -125,17 +132,28 @@ def _amended(lane: Lane, plan: Plan, desk: Desk) -> bool:
     except OutcomeUnknown:
         log.warning("amend_outcome_unknown", client_order_id=order.client_order_id)
     except Refused:
-        lane.end_amendment(order)
+        lane.end_amendment(signal, order, is_applied=False)
         raise
     for attempt in range(desk.patience.confirm_attempts):
         order = settle_order(lane, order, desk)
-        if not order.is_open:
-            return False
-        if (order.request.quantity, order.request.price) == (amendment.quantity, amendment.price):
+        if _has_become(order, amendment):
+            lane.end_amendment(signal, order, is_applied=True)
             log.info("order_amended", client_order_id=order.client_order_id)
             return True
+        if not order.is_open:
+            lane.end_amendment(signal, order, is_applied=False)
+            return False
         desk.pause(desk.patience.confirm_pause_s * min(attempt + 1, 10))
     raise OutcomeUnknown(f"the amendment of {order.client_order_id} does not show yet")
+
+
+def _has_become(order: Order, wanted: Amendment) -> bool:
+    """Filled meanwhile or not; the exchange may have moved the price to its own limit."""
+    before = wanted.order.request
+    price = order.request.price
+    return order.request.quantity == wanted.quantity and (
+        price == wanted.price or (price != before.price and wanted.price != before.price)
+    )
 
 
 def _refresh_balance(lane: Lane, desk: Desk) -> None:

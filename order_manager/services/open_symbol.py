@@ -1,6 +1,6 @@
 """Open a symbol: a first signal for a listed symbol opens its lane; for any other it is rejected."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
@@ -20,6 +20,8 @@ class SymbolStore(Protocol):
     def open_lane(self, instrument: Instrument, mode: PositionMode) -> None: ...
 
     def save_position_mode(self, symbol: str, mode: PositionMode) -> None: ...
+
+    def mark_unlisted(self, category: str, listed: Collection[str]) -> None: ...
 
     def known_lanes(self) -> Mapping[str, int]: ...
 

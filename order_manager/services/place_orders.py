@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 import structlog
 
-from order_manager.domain.events import order_event, signal_event
+from order_manager.domain.events import Event, order_event, signal_event
 from order_manager.domain.orders import Order, OrderStatus
 from order_manager.domain.state import Market, Rejection
 from order_manager.errors import AccessDenied, OutcomeUnknown, Refused, Retryable
@@ -34,13 +34,14 @@ def place_orders(
             continue
         if waiting.is_planned and order.intended_at is not None:
             raise OutcomeUnknown(f"order {order.client_order_id} may have been sent before")
+        if any(_is_refused(earlier) for earlier in done[:number]):
+            break  # we died after a refusal, before the later ones were ended
         if _is_too_late(waiting, desk):
-            _expire(lane, waiting, done[number:], desk)
+            _expire(lane, waiting, done, desk)
             return
         is_last = all(not later.is_in_flight for later in done[number + 1 :])
         done[number] = _place(lane, waiting, order, desk, is_last=is_last, market=market)
-        if done[number].status is OrderStatus.REJECTED:
-            _refuse_rest(lane, waiting, done, number, desk)
+        if _is_refused(done[number]):
             break
         is_adopted = done[number].exchange_updated_at is not None
         if is_last and done[number].status is OrderStatus.PENDING and not is_adopted:
@@ -54,7 +55,11 @@ def _place(
     try:
         acceptance = desk.exchange.place_order(order.request, sign_at=_fence(lane, order, desk))
     except Refused as refusal:
-        return _record_refusal(lane, waiting, order, f"{refusal.message} ({refusal.ret_code})", desk)
+        reason = f"{refusal.message} ({refusal.ret_code})"
+        refused, event = _refused(lane, waiting, order, reason, desk.now())
+        lane.record_order(refused, events=[event])
+        log.warning("order_refused", client_order_id=order.client_order_id, reason=reason)
+        return refused
     except OutcomeUnknown as error:
         log.warning("order_outcome_unknown", client_order_id=order.client_order_id, error=str(error))
         settled = settle_order(lane, order, desk)  # raises while it is still unknown
@@ -117,22 +122,68 @@ def _is_too_late(waiting: WaitingSignal, desk: Desk) -> bool:
     return desk.now() - waiting.decided_at > timedelta(seconds=desk.patience.execution_timeout_s)
 
 
-def _expire(lane: Lane, waiting: WaitingSignal, rest: Sequence[Order], desk: Desk) -> None:
-    """What could not be sent in time is not sent at all, and says so."""
+def _is_refused(order: Order) -> bool:
+    """The exchange never had it."""
+    return order.status is OrderStatus.REJECTED and order.exchange_order_id is None
+
+
+def _expire(lane: Lane, waiting: WaitingSignal, done: Sequence[Order], desk: Desk) -> None:
+    """What could not be sent in time is not sent at all, and says so.
+
+    A signal of which the exchange took a part is executed, for that part: sent again, it would buy twice.
+    """
     limit = desk.patience.execution_timeout_s
     reason = f"the exchange did not take the order within {limit:g} s of its decision"
-    for order in rest:
-        if order.is_in_flight:
-            _record_refusal(lane, waiting, order, reason, desk)
-    now = desk.now()
     failure = Rejection(code="execution_timeout", message=reason, limit=f"{limit:g}")
-    event = signal_event("signal_failed", waiting.signal, failure, now=now)
-    lane.finish_signal(waiting.signal, "failed", code=failure.code, reason=reason, events=[event], now=now)
-    log.error("signal_failed", code=failure.code, reason=reason)
+    _end(lane, waiting, done, failure, reason=reason, state="failed", desk=desk)
 
 
-def _record_refusal(lane: Lane, waiting: WaitingSignal, order: Order, reason: str, desk: Desk) -> Order:
+def _finish(lane: Lane, waiting: WaitingSignal, done: Sequence[Order], desk: Desk) -> None:
+    """Executed when the exchange took anything of it, else rejected by the exchange.
+
+    After a slice was refused the later ones are not sent.
+    """
+    refused = next((order for order in done if _is_refused(order)), None)
+    if refused is None:
+        lane.finish_signal(waiting.signal, "executed", now=desk.now())
+        return
+    why = refused.reason or "the exchange refused the order"
+    rejection = Rejection(code="exchange_refused", message=why)
+    reason = f"not sent: an earlier slice was refused ({why})"
+    _end(lane, waiting, done, rejection, reason=reason, state="rejected", desk=desk)
+
+
+def _end(
+    lane: Lane,
+    waiting: WaitingSignal,
+    done: Sequence[Order],
+    why: Rejection,
+    *,
+    reason: str,
+    state: str,
+    desk: Desk,
+) -> None:
+    """End what was never sent, with `reason`, and the signal, in one transaction."""
     now = desk.now()
+    unsent = [_refused(lane, waiting, order, reason, now) for order in done if order.is_in_flight]
+    is_partial = any(order.exchange_order_id is not None for order in done)
+    outcome = "executed" if is_partial else state
+    event_type = "signal_failed" if state == "failed" else "signal_rejected"
+    lane.finish_signal(
+        waiting.signal,
+        outcome,
+        code=why.code,
+        reason=why.message,
+        events=[] if is_partial else [signal_event(event_type, waiting.signal, why, now=now)],
+        refused=unsent,
+        now=now,
+    )
+    log.warning("signal_not_executed_in_full", outcome=outcome, code=why.code, reason=why.message)
+
+
+def _refused(
+    lane: Lane, waiting: WaitingSignal, order: Order, reason: str, now: datetime
+) -> tuple[Order, Event]:
     refused = replace(order, status=OrderStatus.REJECTED, reason=reason, updated_at=now)
     event = order_event(
         "rejected",
@@ -143,31 +194,4 @@ def _record_refusal(lane: Lane, waiting: WaitingSignal, order: Order, reason: st
         signal=waiting.signal,
         received_at=waiting.received_at,
     )
-    lane.record_order(refused, events=[event])
-    log.warning("order_refused", client_order_id=order.client_order_id, reason=reason)
-    return refused
-
-
-def _refuse_rest(lane: Lane, waiting: WaitingSignal, done: list[Order], refused: int, desk: Desk) -> None:
-    """After a slice was refused the later ones are not sent."""
-    for number in range(refused + 1, len(done)):
-        if done[number].is_in_flight:
-            reason = f"not sent: slice {refused} was refused ({done[refused].reason})"
-            done[number] = _record_refusal(lane, waiting, done[number], reason, desk)
-
-
-def _finish(lane: Lane, waiting: WaitingSignal, done: Sequence[Order], desk: Desk) -> None:
-    """Executed when the exchange took anything of it, else rejected by the exchange."""
-    now = desk.now()
-    refused = [
-        order for order in done if order.status is OrderStatus.REJECTED and not order.exchange_order_id
-    ]
-    if len(refused) < len(done) or not done:
-        lane.finish_signal(waiting.signal, "executed", now=now)
-        return  # some of it, perhaps: each order's own event says what became of it
-    reason = refused[0].reason or "the exchange refused the order"
-    rejection = Rejection(code="exchange_refused", message=reason)
-    event = signal_event("signal_rejected", waiting.signal, rejection, now=now)
-    lane.finish_signal(
-        waiting.signal, "rejected", code=rejection.code, reason=reason, events=[event], now=now
-    )
+    return refused, event

@@ -72,6 +72,11 @@ class WaitingSignal(Protocol):
     @property
     def decided_at(self) -> datetime | None: ...
 
+    @property
+    def began_amending(self) -> bool:
+        """An earlier holder of the lane set out to amend an order for it."""
+        ...
+
 
 class Origin(Protocol):
     """What a change of an order needs besides the order."""
@@ -161,6 +166,8 @@ class Lane(Protocol):
 
     def orders_of(self, signal: Signal) -> list[Order]: ...
 
+    def amendment_shows(self, signal: Signal) -> bool: ...
+
     def origin_of(self, order: Order) -> Origin: ...
 
     def renew(self, open_order_ids: Sequence[str], now: datetime) -> None: ...
@@ -184,7 +191,7 @@ class Lane(Protocol):
         mark_price: Decimal | None = None,
     ) -> None: ...
 
-    def end_amendment(self, order: Order) -> None: ...
+    def end_amendment(self, signal: Signal, order: Order, *, is_applied: bool) -> None: ...
 
     def finish_signal(
         self,
@@ -194,6 +201,7 @@ class Lane(Protocol):
         code: str | None = None,
         reason: str | None = None,
         events: Sequence[Event] = (),
+        refused: Sequence[tuple[Order, Event]] = (),
         now: datetime,
     ) -> None: ...
 

@@ -1,5 +1,7 @@
 """Reconcile orders: compare a symbol's open orders with the exchange's, and correct ours."""
 
+from collections.abc import Callable
+
 import structlog
 
 from order_manager.errors import ExchangeError, LaneLost
@@ -11,7 +13,7 @@ from order_manager.services.settle_orders import settle_orders
 log = structlog.get_logger(__name__)
 
 
-def reconcile_orders(symbol: str, *, lanes: Lanes, desk: Desk) -> int:
+def reconcile_orders(symbol: str, *, lanes: Lanes, desk: Desk, wake: Callable[[str], None]) -> int:
     """Returns how many of the symbol's orders changed; 0 when another process holds the lane.
 
     An exchange that can't be asked changes nothing: the next round asks again.
@@ -29,6 +31,9 @@ def reconcile_orders(symbol: str, *, lanes: Lanes, desk: Desk) -> int:
                 publish_events(lane, desk.publisher)
     except LaneLost as error:
         log.warning("lane_lost", symbol=symbol, error=str(error))
+        return changed
+    if lane.is_work_left:
+        wake(symbol)
     if changed:
         log.info("orders_reconciled", symbol=symbol, changed=changed)
     return changed

@@ -15,6 +15,8 @@ def refresh_instruments(*, store: SymbolStore, exchange: Exchange) -> int:
     listed = list(exchange.instruments())
     for start in range(0, len(listed), CHUNK):
         store.save_instruments(listed[start : start + CHUNK])
+    if listed:
+        store.mark_unlisted(listed[0].category, {instrument.symbol for instrument in listed})
     for symbol in store.known_lanes():
         store.save_position_mode(symbol, exchange.position_mode(symbol))
     log.info("instruments_refreshed", count=len(listed))

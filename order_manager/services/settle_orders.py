@@ -128,7 +128,11 @@ def record_correction(
         after = replace(after, reason=before.reason)  # the exchange only knows that we asked
     origin = lane.origin_of(before)
     fill = correction.fill
-    position = origin.position.with_fill(after.request.position_idx, fill) if fill is not None else None
+    position = origin.position
+    if fill is not None:
+        # What the exchange kept of the coin that was bought is not ours to sell; its cost is in the fees.
+        kept = replace(fill, quantity=fill.quantity - (after.base_fees - before.base_fees))
+        position = position.with_fill(after.request.position_idx, kept)
     events = [
         order_event(
             kind,
@@ -144,7 +148,12 @@ def record_correction(
         )
         for number, kind in enumerate(correction.events, start=1)
     ]
-    lane.record_order(after, events=events, position=position, mark_price=correction.fill_price)
+    lane.record_order(
+        after,
+        events=events,
+        position=position if fill is not None else None,
+        mark_price=correction.fill_price,
+    )
     log.info(
         "order_updated",
         symbol=lane.symbol,

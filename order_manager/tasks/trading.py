@@ -24,4 +24,4 @@ def wake_lane(symbol: str) -> int:
 def reconcile_symbol(symbol: str) -> int:
     """Bring a symbol's open orders to what the exchange shows; returns how many changed."""
     rt = runtime()
-    return reconcile_orders(symbol, lanes=rt.lanes, desk=rt.desk)
+    return reconcile_orders(symbol, lanes=rt.lanes, desk=rt.desk, wake=wake)

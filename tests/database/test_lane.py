@@ -290,7 +290,7 @@ def test_an_amendment_that_did_not_come_no_longer_counts(ledger):
     ledger.open()
     order = ledger.add_order(columns={"amend_quantity": D(2), "amend_price": D(50)})
     with ledger.lane() as lane:
-        lane.end_amendment(order)
+        lane.end_amendment(a_signal(), order, is_applied=False)
     row = ledger.order(order.client_order_id)
     assert (row["amend_quantity"], row["amend_price"]) == (None, None)
 

@@ -9,7 +9,6 @@ from decimal import Decimal
 
 import pytest
 from sqlalchemy import Engine, text
-from sqlalchemy.exc import DBAPIError
 
 from order_manager.database.engine import connect
 from order_manager.database.inbox import Inbox
@@ -17,6 +16,7 @@ from order_manager.database.lane import LaneStore
 from order_manager.domain.events import Event, order_event
 from order_manager.domain.orders import Order
 from order_manager.domain.positions import PositionMode
+from order_manager.errors import LaneLost
 from order_manager.services.publish_events import publish_events
 from tests.builders import an_instrument, an_order
 
@@ -102,19 +102,19 @@ def test_events_of_an_order_stay_in_order_when_the_broker_comes_back_in_the_midd
     assert broker.told(order) == [1, 2]
 
 
-def test_events_left_by_a_predecessor_that_died_between_our_look_and_our_lock_go_first(
+def test_events_left_by_a_predecessor_that_died_right_before_our_lock_go_first(
     engine: Engine, order: Order, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store, broker = LaneStore(engine), Broker()
     ours, successor = LaneStore._locked, ExitStack()
 
-    def meanwhile(connection, symbol, preview):  # type: ignore[no-untyped-def]
-        """After the successor's look, and before it asks for the lock."""
+    def meanwhile(connection, symbol):  # type: ignore[no-untyped-def]
+        """Right before the successor asks for the lock."""
         monkeypatch.setattr(LaneStore, "_locked", staticmethod(ours))
         with store.take_for_upkeep(symbol) as lane:
             assert lane is not None
             lane.record_order(order, events=[event_of(order, 1)])  # and dies before it publishes
-        return ours(connection, symbol, preview)
+        return ours(connection, symbol)
 
     monkeypatch.setattr(LaneStore, "_locked", staticmethod(meanwhile))
     with successor:
@@ -145,7 +145,7 @@ def test_a_lane_is_free_and_its_session_usable_after_the_account_row_could_not_b
     with engine.connect() as other:
         other.exec_driver_sql("BEGIN")
         other.exec_driver_sql("SELECT * FROM account_state FOR UPDATE")
-        with pytest.raises(DBAPIError, match="lock timeout"):
+        with pytest.raises(LaneLost, match="lock timeout"):
             decide(store, order.request.symbol)
         other.exec_driver_sql("ROLLBACK")
 

@@ -22,7 +22,7 @@ from tests.builders import NOW, a_signal
 
 
 def reconcile(room, symbol="BTCUSDT"):
-    return reconcile_orders(symbol, lanes=room.ledger.lanes, desk=room.desk)
+    return reconcile_orders(symbol, lanes=room.ledger.lanes, desk=room.desk, wake=room.woken.append)
 
 
 def test_reconciling_corrects_and_announces_and_counts(room):
