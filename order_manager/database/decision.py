@@ -31,7 +31,7 @@ class Decision:
 
     def state(self, instrument: Instrument, market: Market, open_orders: Sequence[Order]) -> TradingState:
         """`open_orders` are the symbol's: while the lane is held nobody else can change them."""
-        row = self._connection.execute(lane_sql.STATE, {"symbol": self._symbol}).mappings().one()
+        row = lane_sql.STATE(self._connection, {"symbol": self._symbol}).mappings().one()
         modes = (TradingMode(self._account["mode"]), TradingMode(row["lane_mode"]))
         return TradingState(
             mode=max(modes, key=STRICTNESS.__getitem__),
@@ -64,8 +64,8 @@ class Decision:
             {**order_values(order), "slice": number, "trace_id": signal.trace_id, "event_sequence": sequence}
             for number, order in enumerate(planned)
         ]
-        self._connection.execute(
-            lane_sql.PLAN,
+        lane_sql.PLAN(
+            self._connection,
             {
                 "orders": rows,
                 "signal_id": signal.signal_id,

@@ -98,19 +98,18 @@ class LaneStore:
     @staticmethod
     @contextmanager
     def _locked(connection: Connection, symbol: str) -> Iterator["Lane | None"]:
-        taken = connection.execute(lane_sql.TAKE, {"class": LANE_LOCK, "symbol": symbol}).first()
+        taken = lane_sql.TAKE(connection, {"lock_class": LANE_LOCK, "symbol": symbol}).first()
         if taken is None or not taken.is_ours:
             yield None
             return
         # Looked at only now: before the lock, its last holder could still have been writing.
-        lane = Lane(connection, symbol, connection.execute(lane_sql.PREVIEW, {"symbol": symbol}).one())
+        lane = Lane(connection, symbol, lane_sql.PREVIEW(connection, {"symbol": symbol}).one())
         try:
             yield lane
         finally:
             if not connection.invalidated:
-                left = connection.execute(
-                    lane_sql.LEAVE, {"class": LANE_LOCK, "id": lane.lane_id, "symbol": symbol}
-                ).one()
+                keys = {"lock_class": LANE_LOCK, "id": lane.lane_id, "symbol": symbol}
+                left = connection.exec_driver_sql(lane_sql.LEAVE, keys).one()
                 lane.is_work_left = bool(left.is_due and left.has_signals)
 
 
@@ -132,7 +131,7 @@ class Lane:
 
     def waiting(self, limit: int) -> list[Waiting]:
         """Signals that have not ended, in order of arrival."""
-        rows = self._connection.execute(lane_sql.WAITING, {"symbol": self.symbol, "limit": limit}).mappings()
+        rows = lane_sql.WAITING(self._connection, {"symbol": self.symbol, "limit": limit}).mappings()
         return [
             Waiting(
                 signal=signal_from(row),
@@ -145,7 +144,7 @@ class Lane:
         ]
 
     def open_orders(self) -> list[Order]:
-        rows = self._connection.execute(lane_sql.OPEN_ORDERS, {"symbol": self.symbol}).mappings()
+        rows = lane_sql.OPEN_ORDERS(self._connection, {"symbol": self.symbol}).mappings()
         return [order_from(row) for row in rows]
 
     def orders_of(self, signal: Signal) -> list[Order]:
@@ -161,7 +160,7 @@ class Lane:
 
     def origin_of(self, order: Order) -> Origin:
         """What a change of `order` needs besides the order itself."""
-        row = self._connection.execute(lane_sql.ORIGIN, {"id": order.id}).mappings().one()
+        row = lane_sql.ORIGIN(self._connection, {"id": order.id}).mappings().one()
         mode = PositionMode.ONE_WAY if order.request.position_idx == 0 else PositionMode.HEDGE
         text = row["position"]
         stored = None if text is None else json.loads(text, parse_float=Decimal, parse_int=Decimal)
@@ -210,8 +209,8 @@ class Lane:
         self, order: Order, *, exchange_order_id: str, event: Event, is_last: bool, now: datetime
     ) -> None:
         """The exchange took the order; with `is_last` its signal is executed."""
-        number = self._connection.execute(
-            lane_sql.ACCEPT,
+        number = lane_sql.ACCEPT(
+            self._connection,
             {
                 "id": order.id,
                 "exchange_order_id": exchange_order_id,
@@ -254,7 +253,7 @@ class Lane:
             "events": [outbox.event_values(event) for event in events],
             "positions": moved,
         }
-        numbers = self._connection.execute(lane_sql.RECORD, values).scalars().all()
+        numbers = lane_sql.RECORD(self._connection, values).scalars().all()
         return zip(numbers, events, strict=True)
 
     def end_amendment(self, signal: Signal, order: Order, *, is_applied: bool) -> None:

@@ -1,14 +1,22 @@
 """The lane's statements on the hot path: written out, so that each is one round trip."""
 
-from sqlalchemy import Text, bindparam, text
-from sqlalchemy.dialects.postgresql import JSONB, insert
+from sqlalchemy import text
+from sqlalchemy.dialects.postgresql import insert
 
+from order_manager.database.prepared import Prepared
 from order_manager.database.tables import signal_order_relationships
 
-TAKE = text("SELECT id, pg_try_advisory_lock(:class, id) AS is_ours FROM lanes WHERE symbol = :symbol")
+TAKE = Prepared(
+    "lane_take",
+    "SELECT id, pg_try_advisory_lock(:lock_class, id) AS is_ours FROM lanes WHERE symbol = :symbol",
+    lock_class="integer",
+    symbol="text",
+)
 
 # Is there anything to do? The row that a wake-up speaks of was committed before it.
-PREVIEW = text("""
+PREVIEW = Prepared(
+    "lane_preview",
+    """
     SELECT lanes.id, lanes.retry_at, (lanes.retry_at IS NULL OR lanes.retry_at <= now()) AS is_due, EXISTS (
         SELECT 1 FROM trading_signals s WHERE s.symbol = :symbol AND s.state IN ('waiting', 'planned')
     ) AS has_signals, EXISTS (
@@ -18,34 +26,46 @@ PREVIEW = text("""
             AND (o.exchange_order_id IS NULL OR o.cancel_requested_at IS NOT NULL)
     ) AS has_unsettled, (SELECT balance_at FROM account_state WHERE id = 1) AS balance_at
     FROM lanes WHERE lanes.symbol = :symbol
-""")
+""",
+    symbol="text",
+)
 
-UNLOCK = text("SELECT pg_advisory_unlock(:class, :id)")
 # One round trip, two statements: the second sees what was committed before the lock was let go.
-LEAVE = text(f"{UNLOCK.text}; {PREVIEW.text}")
+LEAVE = "SELECT pg_advisory_unlock(%(lock_class)s, %(id)s); EXECUTE lane_preview (%(symbol)s)"
 
-WAITING = text("""
+WAITING = Prepared(
+    "lane_waiting",
+    """
     SELECT s.*, EXISTS (SELECT 1 FROM signal_order_relationships r
         WHERE r.signal_id = s.signal_id AND r.relation = 'amended') AS began_amending
     FROM trading_signals s WHERE s.symbol = :symbol AND s.state IN ('waiting', 'planned')
     ORDER BY s.seq LIMIT :limit
-""")
+""",
+    symbol="text",
+    limit="integer",
+)
 
 AMENDMENT_SHOWS = text("""
     SELECT EXISTS (SELECT 1 FROM signal_order_relationships r JOIN orders o ON o.id = r.order_id
         WHERE r.signal_id = :signal_id AND r.relation = 'amended' AND o.amend_quantity IS NULL)
 """)
 
-OPEN_ORDERS = text("""
+OPEN_ORDERS = Prepared(
+    "lane_open_orders",
+    """
     SELECT * FROM orders WHERE symbol = :symbol AND status IN ('pending', 'partially_filled')
     ORDER BY created_at, slice, id
-""")
+""",
+    symbol="text",
+)
 
 # The account row serialises decisions, so that two symbols cannot both take the last of a limit.
 LOCK_ACCOUNT = "BEGIN; SELECT * FROM account_state WHERE id = 1 FOR UPDATE"
 
 # After the lock and in a statement of its own: it must see what the last holder committed.
-STATE = text("""
+STATE = Prepared(
+    "lane_state",
+    """
     SELECT lanes.mode AS lane_mode, lanes.position_mode, p.*,
         (SELECT coalesce(sum((abs(q.size) + q.long_size + abs(q.short_size)) * coalesce(q.mark_price,
                 q.average_price, q.long_average_price, q.short_average_price, 0)), 0)
@@ -56,10 +76,14 @@ STATE = text("""
             AS other_exposure
     FROM lanes LEFT JOIN positions p ON p.asset = lanes.symbol AND p.mode = lanes.position_mode
     WHERE lanes.symbol = :symbol
-""")
+""",
+    symbol="text",
+)
 
 # The plan becomes durable in one statement: orders, what they answer to, the signal, the reservation.
-PLAN = text("""
+PLAN = Prepared(
+    "lane_plan",
+    """
     WITH planned AS (
         INSERT INTO orders (id, client_order_id, signal_id, slice, symbol, category, side, order_type,
             time_in_force, quantity, price, reference_price, reduce_only, position_idx, status, is_dry_run,
@@ -81,21 +105,32 @@ PLAN = text("""
         WHERE signal_id = :signal_id
     )
     UPDATE account_state SET reserved = reserved + :reserve, updated_at = :now WHERE id = 1
-""").bindparams(
-    bindparam("orders", type_=JSONB), bindparam("decision", type_=JSONB), bindparam("state", type_=Text)
+""",
+    orders="jsonb",
+    state="text",
+    now="timestamptz",
+    decision="jsonb",
+    signal_id="text",
+    reserve="numeric",
 )
 
 # What an order's event needs besides the order, and the position that its growth moves.
-ORIGIN = text("""
+ORIGIN = Prepared(
+    "lane_origin",
+    """
     SELECT s.*, o.trace_id AS order_trace_id, o.event_sequence, CAST(to_jsonb(p) AS text) AS position
     FROM orders o LEFT JOIN trading_signals s ON s.signal_id = o.signal_id
     LEFT JOIN positions p ON p.asset = o.symbol
         AND p.mode = CASE WHEN o.position_idx = 0 THEN 'one_way' ELSE 'hedge' END
     WHERE o.id = CAST(:id AS uuid)
-""")
+""",
+    id="uuid",
+)
 
 # A change of an order in one statement: the order, its events, and the position that its growth moved.
-RECORD = text("""
+RECORD = Prepared(
+    "lane_record",
+    """
     WITH changed AS (
         UPDATE orders SET exchange_order_id = :exchange_order_id, quantity = :quantity, price = :price,
             status = :status, filled_quantity = :filled_quantity, average_price = :average_price,
@@ -126,10 +161,31 @@ RECORD = text("""
         symbol text, sequence integer, trace_id text, body jsonb)
     ORDER BY sequence
     RETURNING id
-""").bindparams(bindparam("events", type_=JSONB), bindparam("positions", type_=JSONB))
+""",
+    id="uuid",
+    exchange_order_id="text",
+    quantity="numeric",
+    price="numeric",
+    status="text",
+    filled_quantity="numeric",
+    average_price="numeric",
+    fees="numeric",
+    base_fees="numeric",
+    reason="text",
+    intended_at="timestamptz",
+    cancel_requested_at="timestamptz",
+    exchange_updated_at="timestamptz",
+    executed_at="timestamptz",
+    updated_at="timestamptz",
+    event_count="integer",
+    positions="jsonb",
+    events="jsonb",
+)
 
 # Acceptance: the exchange's id, its event, and for the last order the signal's end.
-ACCEPT = text("""
+ACCEPT = Prepared(
+    "lane_accept",
+    """
     WITH accepted AS (
         UPDATE orders SET exchange_order_id = :exchange_order_id, accepted_at = :now, updated_at = :now,
             event_sequence = event_sequence + 1
@@ -141,7 +197,19 @@ ACCEPT = text("""
     INSERT INTO order_events (event_id, event_type, order_id, signal_id, symbol, sequence, trace_id, body)
     VALUES (:event_id, :event_type, :id, :signal_id, :symbol, :sequence, :trace_id, :body)
     RETURNING id
-""").bindparams(bindparam("body", type_=JSONB), bindparam("id", type_=Text))
+""",
+    id="uuid",
+    exchange_order_id="text",
+    now="timestamptz",
+    signal_id="text",
+    is_last="boolean",
+    event_id="uuid",
+    event_type="text",
+    symbol="text",
+    sequence="integer",
+    trace_id="text",
+    body="jsonb",
+)
 
 RENEW = text("""
     UPDATE orders SET intended_at = :now

@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, insert, select, text
+from sqlalchemy import Connection, bindparam, insert, select
 
+from order_manager.database.prepared import Prepared
 from order_manager.database.tables import order_events
 from order_manager.domain.events import Event
 
@@ -15,10 +16,14 @@ _UNPUBLISHED = (
     .limit(bindparam("limit"))
 )
 # Not synced to disk before it answers: a mark that a power cut takes along only repeats an event.
-_MARK = text("""
+_MARK = Prepared(
+    "outbox_mark",
+    """
     WITH relaxed AS MATERIALIZED (SELECT set_config('synchronous_commit', 'off', true))
     UPDATE order_events SET published_at = clock_timestamp() FROM relaxed WHERE id = ANY(:ids)
-""")
+""",
+    ids="bigint[]",
+)
 
 
 def add(connection: Connection, events: Sequence[Event]) -> None:
@@ -35,7 +40,7 @@ def unpublished(connection: Connection, symbol: str, *, limit: int = 200) -> lis
 
 def mark_published(connection: Connection, ids: Sequence[int]) -> None:
     if ids:
-        connection.execute(_MARK, {"ids": list(ids)})
+        _MARK(connection, {"ids": list(ids)})
 
 
 def event_values(event: Event) -> dict[str, Any]:

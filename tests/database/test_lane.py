@@ -16,7 +16,7 @@ from order_manager.domain.events import order_event
 from order_manager.domain.orders import OrderStatus
 from order_manager.domain.positions import Leg, Position, PositionMode
 from order_manager.errors import LaneLost
-from tests.builders import NOW, a_position, an_order, at
+from tests.builders import NOW, a_position, a_signal, an_order, at
 
 OTHER = "11111111-2222-4333-8444-000000000001"
 
