@@ -250,7 +250,7 @@ class Settings(BaseSettings):
         (), validation_alias=_om("WORKER_SYMBOLS"), description="bind this worker to these symbols: A,B"
     )
     lane_batch: int = Field(
-        5, ge=1, le=100, validation_alias=_om("LANE_BATCH"), description="signals before other symbols' turn"
+        10, ge=1, le=100, validation_alias=_om("LANE_BATCH"), description="signals before other symbols' turn"
     )
     sweep_interval_s: Seconds = Field(
         2.0, validation_alias=_om("SWEEP_INTERVAL"), description="s between looks for forgotten work"
