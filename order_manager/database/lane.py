@@ -71,7 +71,10 @@ class LaneStore:
     @contextmanager
     def session(self) -> Iterator[Connection]:
         """A connection whose loss is told as LaneLost."""
-        connection = self._engine.connect()
+        try:
+            connection = self._engine.connect()
+        except OperationalError as error:
+            raise LaneLost(f"the database is away: {error.orig}") from error
         try:
             yield connection
         except DBAPIError as error:
