@@ -7,6 +7,7 @@ import pytest
 
 from order_manager.embedded import PortBusy, free_port
 from order_manager.fleet import FleetPlan, Program, plan_fleet
+from order_manager.fleet.plan import paper_exchange
 
 
 def a_plan(data_dir: Path, *, workers: int = 2, port: int | None = None, **configured: str) -> FleetPlan:
@@ -87,3 +88,14 @@ def test_only_our_variables_reach_the_programs(tmp_path: Path) -> None:
 def test_a_busy_port_stops_the_plan(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server, pytest.raises(PortBusy, match="--port"):
         a_plan(tmp_path, port=server.getsockname()[1])
+
+
+def test_a_secret_may_begin_with_a_dash(tmp_path: Path) -> None:
+    env = {
+        "BYBIT_PAPER_URL": "http://127.0.0.1:4700",
+        "ORDERMANAGER_PAPER_CONTROL_TOKEN": "-dash",
+        "BYBIT_API_KEY": "-key",
+        "BYBIT_API_SECRET": "--secret",
+    }
+    argv = paper_exchange(tmp_path, env).argv
+    assert {"--control-token=-dash", "--api-key=-key", "--api-secret=--secret"} <= set(argv)
