@@ -1,6 +1,6 @@
 """What a lane works with: the outside world, the rules, and how patient to be."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -42,3 +42,9 @@ class Desk:
     patience: Patience = Patience()
     now: Callable[[], datetime] = utc_now
     pause: Pause = field(default_factory=Pause)
+
+    def looks(self) -> Iterator[None]:
+        """One turn per look at what was asked for, with a longer pause after each, until patience ends."""
+        for attempt in range(1, self.patience.confirm_attempts + 1):
+            yield
+            self.pause(self.patience.confirm_pause_s * min(attempt, 10))

@@ -134,7 +134,7 @@ def _amended(lane: Lane, signal: Signal, plan: Plan, desk: Desk) -> bool:
     except Refused:
         lane.end_amendment(signal, order, is_applied=False)
         raise
-    for attempt in range(desk.patience.confirm_attempts):
+    for _ in desk.looks():
         order = settle_order(lane, order, desk)
         if _has_become(order, amendment):
             lane.end_amendment(signal, order, is_applied=True)
@@ -143,7 +143,6 @@ def _amended(lane: Lane, signal: Signal, plan: Plan, desk: Desk) -> bool:
         if not order.is_open:
             lane.end_amendment(signal, order, is_applied=False)
             return False
-        desk.pause(desk.patience.confirm_pause_s * min(attempt + 1, 10))
     raise OutcomeUnknown(f"the amendment of {order.client_order_id} does not show yet")
 
 

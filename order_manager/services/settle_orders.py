@@ -10,7 +10,6 @@ import structlog
 from order_manager.domain.events import fill_json, order_event, text
 from order_manager.domain.orders import Order, OrderReport, OrderStatus
 from order_manager.domain.reconciling import Correction, absence_proves_never_accepted, apply_report
-from order_manager.domain.state import Market
 from order_manager.errors import OrderNotFound, OutcomeUnknown, Refused
 from order_manager.services.desk import Desk
 from order_manager.services.ports import Lane
@@ -103,25 +102,22 @@ def confirm_cancel(lane: Lane, order: Order, desk: Desk) -> Order:
             desk.exchange.cancel_order(lane.symbol, order.client_order_id)
     except OutcomeUnknown:
         log.warning("cancel_outcome_unknown", client_order_id=order.client_order_id)
-    for attempt in range(desk.patience.confirm_attempts):
+    for _ in desk.looks():
         order = settle_order(lane, order, desk)
         if not order.is_open or (order.is_in_flight and order.intended_at is None):
             return order
-        desk.pause(desk.patience.confirm_pause_s * min(attempt + 1, 10))
     raise OutcomeUnknown(f"the cancel of {order.client_order_id} does not show yet")
 
 
-def apply(lane: Lane, order: Order, report: OrderReport, desk: Desk, market: Market | None = None) -> Order:
+def apply(lane: Lane, order: Order, report: OrderReport, desk: Desk) -> Order:
     """Record what a report changes: the order, its events, and the position that its growth moves."""
     correction = apply_report(order, report)
     if correction is None:
         return order
-    return record_correction(lane, order, correction, now=desk.now(), market=market)
+    return record_correction(lane, order, correction, now=desk.now())
 
 
-def record_correction(
-    lane: Lane, before: Order, correction: Correction, *, now: datetime, market: Market | None = None
-) -> Order:
+def record_correction(lane: Lane, before: Order, correction: Correction, *, now: datetime) -> Order:
     """Returns the order as it is recorded."""
     after = replace(correction.order, updated_at=now)
     if before.cancel_requested_at is not None and before.reason and after.status is OrderStatus.CANCELLED:
@@ -142,7 +138,6 @@ def record_correction(
             now=now,
             signal=origin.signal,
             received_at=origin.received_at,
-            market=market,
             last_fill=fill_json(fill) if fill and kind in {"partially_filled", "filled"} else None,
             modification=_modification(correction) if kind == "modified" else None,
         )
