@@ -127,11 +127,7 @@ class Transport:
             try:
                 response = self._adapter.send(request, timeout=self._timeout)
                 content = response.content
-            except (
-                requests.RequestException,
-                urllib3.exceptions.HTTPError,
-                http.client.HTTPException,
-            ) as error:
+            except _NETWORK_ERRORS as error:
                 raise self._lost(error, is_read=is_read) from error
             reply = self._judged(response, content, endpoint, is_read=is_read)
         except ExchangeError as error:
