@@ -13,6 +13,7 @@ from order_manager.domain.instruments import Instrument
 from order_manager.domain.orders import (
     Category,
     Order,
+    OrderEvent,
     OrderReport,
     OrderRequest,
     OrderStatus,
@@ -21,6 +22,7 @@ from order_manager.domain.orders import (
     TimeInForce,
 )
 from order_manager.domain.positions import Leg, Position, PositionMode
+from order_manager.domain.reconciling import TERMINAL_EVENTS
 from order_manager.domain.signals import Signal
 from order_manager.domain.state import Market, TradingMode, TradingRules, TradingState
 
@@ -153,7 +155,20 @@ def an_order(**changes: Any) -> Order:
         created_at=NOW,
         updated_at=NOW,
     )
-    return _changed(order, {name: new for name, new in changes.items() if name not in of_request})
+    order = _changed(order, {name: new for name, new in changes.items() if name not in of_request})
+    return order if "announced" in changes else replace(order, announced=_told_of(order))
+
+
+def _told_of(order: Order) -> frozenset[OrderEvent]:
+    """What others would have heard of an order in this state."""
+    told = set()
+    if order.exchange_order_id is not None:
+        told.add(OrderEvent.CREATED)
+        if 0 < order.filled_quantity < order.request.quantity:
+            told.add(OrderEvent.PARTIALLY_FILLED)
+    if order.status in TERMINAL_EVENTS:
+        told.add(TERMINAL_EVENTS[order.status])
+    return frozenset(told)
 
 
 def a_report(**changes: Any) -> OrderReport:

@@ -21,7 +21,7 @@ from sqlalchemy import (
     func,
     text,
 )
-from sqlalchemy.dialects.postgresql import JSONB, UUID
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB, UUID
 
 metadata = MetaData(
     naming_convention={
@@ -53,6 +53,14 @@ lanes = Table(
     Column("retry_at", MOMENT, comment="not before; set while an outcome is unknown or the exchange is away"),
     Column("blocked_since", MOMENT),
     Column("blocked_reason", Text),
+    Column("reconcile_requested_at", MOMENT, comment="before anything else, compare with the exchange"),
+    Column("validate_requested_at", MOMENT, comment="and recount the position from its fills"),
+    Column("reconciled_at", MOMENT, comment="when the last complete comparison began"),
+    Column("reconciled_orders", Integer, comment="orders that it looked at"),
+    Column("corrected_orders", Integer, comment="orders that it changed"),
+    Column("discrepancies", Integer, comment="differences of the position that it corrected"),
+    Column("reconcile_failed_at", MOMENT),
+    Column("reconcile_error", Text),
     _closed_set("mode", "active", "reducing", "halted"),
     _closed_set("position_mode", "one_way", "hedge"),
     comment="one row per symbol that has a queue; the inbox of a symbol is worked off under its lock",
@@ -129,6 +137,7 @@ orders = Table(
     Column("exchange_updated_at", MOMENT, comment="the exchange's clock"),
     Column("executed_at", MOMENT),
     Column("event_sequence", Integer, nullable=False, server_default="0"),
+    Column("announced", ARRAY(Text), nullable=False, server_default="{}", comment="event types so far"),
     Column("trace_id", String(100)),
     Column("created_at", MOMENT, nullable=False, server_default=func.now()),
     Column("updated_at", MOMENT, nullable=False, server_default=func.now()),
@@ -166,7 +175,23 @@ executions = Table(
     _closed_set("side", "buy", "sell"),
 )
 Index("ix_executions_order_id", executions.c.order_id)
+Index("ix_executions_exchange_order_id", executions.c.exchange_order_id)
 Index("ix_executions_symbol_executed_at", executions.c.symbol, executions.c.executed_at)
+
+exchange_updates = Table(
+    "exchange_updates",
+    metadata,
+    Column("id", BigInteger, Identity(), primary_key=True, comment="order of arrival"),
+    Column("symbol", String(40), nullable=False),
+    Column("kind", String(10), nullable=False),
+    Column("body", JSONB, nullable=False),
+    Column("source", String(10), nullable=False),
+    Column("received_at", MOMENT, nullable=False),
+    _closed_set("kind", "order", "execution", "position"),
+    _closed_set("source", "stream", "gateway"),
+    comment="what the exchange told and no lane has applied yet; deleted when applied",
+)
+Index("ix_exchange_updates_symbol", exchange_updates.c.symbol, exchange_updates.c.id)
 
 signal_order_relationships = Table(
     "signal_order_relationships",
@@ -199,6 +224,36 @@ positions = Table(
     Column("updated_at", MOMENT, nullable=False, server_default=func.now()),
     UniqueConstraint("asset", "mode"),
     _closed_set("mode", "one_way", "hedge"),
+)
+
+position_adjustments = Table(
+    "position_adjustments",
+    metadata,
+    Column("id", BigInteger, Identity(), primary_key=True),
+    Column("asset", String(40), nullable=False),
+    Column("mode", String(10), nullable=False),
+    Column("position_idx", SmallInteger, nullable=False),
+    Column("size_before", MONEY, nullable=False),
+    Column("size_after", MONEY, nullable=False),
+    Column("average_price_before", MONEY),
+    Column("average_price_after", MONEY),
+    Column("reason", Text, nullable=False),
+    Column("created_at", MOMENT, nullable=False, server_default=func.now()),
+    _closed_set("mode", "one_way", "hedge"),
+    comment="what no fill explains: a leg set to what the exchange shows, and why",
+)
+Index("ix_position_adjustments_asset", position_adjustments.c.asset, position_adjustments.c.id)
+
+sync_runs = Table(
+    "sync_runs",
+    metadata,
+    Column("id", UUID(as_uuid=False), primary_key=True),
+    Column("scope", String(10), nullable=False),
+    Column("asset", String(40)),
+    Column("symbols", ARRAY(Text), nullable=False),
+    Column("requested_at", MOMENT, nullable=False, server_default=func.now()),
+    _closed_set("scope", "active", "orders", "all", "positions"),
+    comment="comparisons with the exchange that somebody asked for",
 )
 
 position_snapshots = Table(

@@ -54,6 +54,17 @@ class OrderStatus(StrEnum):
 OPEN_STATUSES = frozenset({OrderStatus.PENDING, OrderStatus.PARTIALLY_FILLED})
 
 
+class OrderEvent(StrEnum):
+    """A transition that others hear of."""
+
+    CREATED = "created"
+    MODIFIED = "modified"
+    PARTIALLY_FILLED = "partially_filled"
+    FILLED = "filled"
+    CANCELLED = "cancelled"
+    REJECTED = "rejected"
+
+
 class Category(StrEnum):
     """Bybit's product family; a symbol is unique only within one."""
 
@@ -99,6 +110,7 @@ class Order:
     created_at: datetime | None = None
     updated_at: datetime | None = None
     executed_at: datetime | None = None
+    announced: frozenset[OrderEvent] = frozenset()  # kinds of events that others heard so far
 
     @property
     def client_order_id(self) -> str:

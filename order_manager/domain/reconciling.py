@@ -8,30 +8,19 @@ assigned, and the merge is
 - monotone: filled quantity never shrinks, a terminal order never opens again.
 
 However the reports of one order are shuffled and repeated, they end in the same status, terms, filled
-quantity, cost and fees; the filled deltas sum to the filled quantity; `created` and each terminal event
-come once, and the last terminal event is the final status. Not invariant: `partially_filled` and
-`modified` events fall away when a newer report overtakes them, and a cancel that lost its race against a
-fill is announced as cancelled before it is announced as filled only if we heard of it first.
+quantity, cost and fees; the filled deltas sum to the filled quantity; and others hear the same kinds of
+events. A partial fill or an amendment that we learn of only after the order has ended is still announced,
+late, with the order as it is by then. Not invariant: how often `partially_filled` and `modified` come, and
+whether a cancel that lost its race against a fill is announced as cancelled before it is announced as
+filled.
 """
 
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
-from enum import StrEnum
 
-from order_manager.domain.orders import ZERO, Order, OrderReport, OrderStatus, OrderType
+from order_manager.domain.orders import ZERO, Order, OrderEvent, OrderReport, OrderStatus, OrderType
 from order_manager.domain.positions import Fill
-
-
-class OrderEvent(StrEnum):
-    """A transition that others hear of."""
-
-    CREATED = "created"
-    MODIFIED = "modified"
-    PARTIALLY_FILLED = "partially_filled"
-    FILLED = "filled"
-    CANCELLED = "cancelled"
-    REJECTED = "rejected"
 
 
 TERMINAL_EVENTS = {
@@ -93,6 +82,9 @@ def apply_report(order: Order, report: OrderReport) -> Correction | None:
         return None
     if order.exchange_order_id not in (None, report.exchange_order_id):
         return None
+    if order.status.is_terminal and order.exchange_order_id is None:
+        # That it never reached the exchange was our conclusion, and it was wrong: only the exchange knows.
+        order = replace(order, status=OrderStatus.PENDING, reason=None)
     terms = _merged_terms(order, report)
     filled = max(order.filled_quantity, report.filled_quantity)
     status = _merged_status(order, report, filled, terms.quantity)
@@ -107,9 +99,12 @@ def apply_report(order: Order, report: OrderReport) -> Correction | None:
         base_fees=max(order.base_fees, report.base_fees),
         reason=_merged_reason(order, report, status),
         exchange_updated_at=max(order.exchange_updated_at or report.updated_at, report.updated_at),
-        executed_at=report.updated_at if filled > order.filled_quantity else order.executed_at,
+        executed_at=_merged_executed_at(order, report),
     )
-    return _correction(order, after) if after != order else None
+    modification = _modification(order, after, report)
+    events = _events(order, after, report, is_modified=modification is not None)
+    after = replace(after, announced=order.announced | set(events))
+    return _correction(order, after, events, modification) if after != order else None
 
 
 def _is_older(order: Order, report: OrderReport) -> bool:
@@ -169,29 +164,54 @@ def _merged_reason(order: Order, report: OrderReport, status: OrderStatus) -> st
     return order.reason or report.reason
 
 
-def _correction(before: Order, after: Order) -> Correction:
+def _merged_executed_at(order: Order, report: OrderReport) -> datetime | None:
+    """When the filled quantity was reached: the earliest of the reports that tell of it."""
+    if report.filled_quantity > order.filled_quantity:
+        return report.updated_at
+    if report.filled_quantity == order.filled_quantity > 0 and order.executed_at is not None:
+        return min(order.executed_at, report.updated_at)
+    return order.executed_at
+
+
+def _modification(before: Order, after: Order, report: OrderReport) -> Modification | None:
+    """What changed in the terms; of an older report, that they once were others, if nobody heard of it."""
+    if _terms_of(before) != _terms_of(after):
+        return Modification(before=_terms_of(before), after=_terms_of(after))
+    if OrderEvent.MODIFIED in before.announced or not _is_older(before, report):
+        return None
+    once = _merged_terms(replace(before, exchange_updated_at=None), report)
+    return Modification(before=once, after=_terms_of(after)) if once != _terms_of(after) else None
+
+
+def _correction(
+    before: Order, after: Order, events: tuple[OrderEvent, ...], modification: Modification | None
+) -> Correction:
     delta = after.filled_quantity - before.filled_quantity
-    modified = _terms_of(before) != _terms_of(after)
     return Correction(
         order=after,
-        events=tuple(_events(before, after, modified=modified)),
+        events=events,
         filled_delta=delta,
         fill_price=_fill_price(before, after) if delta > 0 else None,
         fee_delta=after.fees - before.fees,
-        modification=Modification(before=_terms_of(before), after=_terms_of(after)) if modified else None,
+        modification=modification,
     )
 
 
-def _events(before: Order, after: Order, *, modified: bool) -> list[OrderEvent]:
-    events = [OrderEvent.CREATED] if before.is_in_flight else []
-    if modified:
+def _events(
+    before: Order, after: Order, report: OrderReport, *, is_modified: bool
+) -> tuple[OrderEvent, ...]:
+    events = [] if OrderEvent.CREATED in before.announced else [OrderEvent.CREATED]
+    if is_modified:
         events.append(OrderEvent.MODIFIED)
     grew = after.filled_quantity > before.filled_quantity
-    if grew and after.status is not OrderStatus.FILLED:
+    was_partial = (
+        0 < report.filled_quantity < report.quantity and OrderEvent.PARTIALLY_FILLED not in before.announced
+    )
+    if was_partial or (grew and after.status is not OrderStatus.FILLED):
         events.append(OrderEvent.PARTIALLY_FILLED)
     if after.status.is_terminal and after.status is not before.status:
         events.append(TERMINAL_EVENTS[after.status])
-    return events
+    return tuple(events)
 
 
 def _fill_price(before: Order, after: Order) -> Decimal:
@@ -201,6 +221,16 @@ def _fill_price(before: Order, after: Order) -> Decimal:
     price = (value - known) / (after.filled_quantity - before.filled_quantity)
     # Averages come rounded; the difference of two can be nonsense for a tiny growth.
     return price if price > 0 else after.average_price or ZERO
+
+
+def absence_proves_ended(order: Order, *, asked_at: datetime, retention_s: float) -> bool:
+    """Does "no such order", asked at `asked_at`, prove that an order which once was there is over?
+
+    The exchange shows every open order, and a closed one for at least its retention: cancelled without a
+    fill 24 hours (order/history). So only of an order that we last heard of before that.
+    """
+    heard_at = order.exchange_updated_at or order.updated_at or order.created_at
+    return heard_at is not None and asked_at - heard_at > timedelta(seconds=retention_s)
 
 
 def absence_proves_never_accepted(

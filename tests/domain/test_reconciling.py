@@ -4,10 +4,11 @@ from dataclasses import replace
 
 import pytest
 
-from order_manager.domain.orders import OrderStatus, OrderType, Side
+from order_manager.domain.orders import OrderEvent, OrderStatus, OrderType, Side
 from order_manager.domain.positions import Fill
 from order_manager.domain.reconciling import (
     Terms,
+    absence_proves_ended,
     absence_proves_never_accepted,
     apply_report,
 )
@@ -131,13 +132,16 @@ def test_a_second_filled_report_of_the_race_changes_nothing():
 
 @pytest.mark.parametrize("status", [PENDING, PARTLY])
 def test_an_older_report_with_no_more_filled_changes_nothing(status):
-    older = a_report(status=status, filled_quantity="0.004", average_price=1, price=1, updated_at=at(0))
+    older = a_report(status=status, filled_quantity="0.004", average_price=1, updated_at=at(0))
     assert apply_report(HALF_FILLED, older) is None
+    amended = replace(HALF_FILLED, announced=HALF_FILLED.announced | {OrderEvent.MODIFIED})
+    assert apply_report(amended, replace(older, price=D(1))) is None
 
 
 def test_an_older_report_with_more_filled_only_adds_the_fill():
+    amended = replace(HALF_FILLED, announced=HALF_FILLED.announced | {OrderEvent.MODIFIED})
     found = correction(
-        HALF_FILLED, status=PARTLY, filled_quantity="0.006", average_price=49000, price=1, updated_at=at(0)
+        amended, status=PARTLY, filled_quantity="0.006", average_price=49000, price=1, updated_at=at(0)
     )
     assert found.events == ("partially_filled",)
     assert (found.order.request.price, found.order.exchange_updated_at) == (49000, at(1))
@@ -147,6 +151,29 @@ def test_a_terminal_status_counts_however_old_the_report():
     found = correction(HALF_FILLED, status=CANCELLED, filled_quantity="0.005", updated_at=at(0))
     assert found.events == ("cancelled",)
     assert found.order.exchange_updated_at == at(1)
+
+
+def test_a_partial_fill_heard_of_after_the_end_is_announced_late():
+    order = an_order(status=FILLED, filled_quantity="0.01", average_price=49000, exchange_updated_at=at(9))
+    found = correction(order, status=PARTLY, filled_quantity="0.004", average_price=49000)
+    assert (found.events, found.fill, found.order.status) == (("partially_filled",), None, FILLED)
+
+
+def test_an_amendment_heard_of_after_a_newer_report_is_announced_late():
+    order = an_order(price=48900, exchange_updated_at=at(9))
+    found = correction(order, price=49000)
+    assert found.events == ("modified",)
+    assert (found.modification.before.price, found.modification.after.price) == (49000, 48900)
+    assert found.order.request.price == 48900
+
+
+@pytest.mark.parametrize("filled", ["0", "0.004"])
+def test_an_order_that_we_took_for_never_sent_lives_when_the_exchange_has_it(filled):
+    ended = an_order(status=REJECTED, exchange_order_id=None, reason="never sent")
+    found = correction(ended, filled_quantity=filled, average_price=49000)
+    assert found.order.is_open
+    assert found.order.reason is None
+    assert found.events[0] == "created"
 
 
 def test_filled_quantity_never_shrinks():
@@ -217,3 +244,9 @@ def test_absence_is_proof_only_when_the_request_can_no_longer_arrive(asked_at, p
         intended_at=at(0), asked_at=at(asked_at), recv_window_s=5, margin_s=2.0
     )
     assert answer is proven
+
+
+@pytest.mark.parametrize(("asked_at", "proven"), [(86401, False), (86402, True)])
+def test_absence_ends_an_order_only_after_the_exchange_has_forgotten_it(asked_at, proven):
+    order = an_order(exchange_updated_at=at(1))
+    assert absence_proves_ended(order, asked_at=at(asked_at), retention_s=86400) is proven
