@@ -1,10 +1,18 @@
 """Celery's configuration: broker, queues, beat schedule. Data only; the values come from the settings."""
 
+from typing import Any
+
 from order_manager.queues import ANCHOR, MAINTENANCE
 from order_manager.settings import load_settings
 from order_manager.tasks.queues import declared
 
 _settings = load_settings()
+
+
+def _every(seconds: float, task: str) -> dict[str, Any]:
+    """One that nobody took in time is worth nothing: the next is there already."""
+    return {"task": task, "schedule": seconds, "options": {"queue": MAINTENANCE, "expires": seconds}}
+
 
 broker_url = _settings.broker_url
 broker_connection_retry_on_startup = True
@@ -45,20 +53,9 @@ task_default_queue = MAINTENANCE
 task_queues = [declared(MAINTENANCE), declared(ANCHOR)]
 task_create_missing_queues = True
 
+beat_scheduler = "order_manager.tasks.beat:LeaderScheduler"
 beat_schedule = {
-    "sweep": {
-        "task": "sweep",
-        "schedule": _settings.sweep_interval_s,
-        "options": {"queue": MAINTENANCE, "expires": _settings.sweep_interval_s},
-    },
-    "reconcile-orders": {
-        "task": "reconcile_orders",
-        "schedule": _settings.reconciliation_interval_s,
-        "options": {"queue": MAINTENANCE, "expires": _settings.reconciliation_interval_s},
-    },
-    "refresh-instruments": {
-        "task": "refresh_instruments",
-        "schedule": _settings.instrument_info_refresh_interval_s,
-        "options": {"queue": MAINTENANCE, "expires": _settings.instrument_info_refresh_interval_s},
-    },
+    "sweep": _every(_settings.sweep_interval_s, "sweep"),
+    "reconcile-orders": _every(_settings.reconciliation_interval_s, "reconcile_orders"),
+    "refresh-instruments": _every(_settings.instrument_info_refresh_interval_s, "refresh_instruments"),
 }

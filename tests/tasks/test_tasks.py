@@ -72,6 +72,10 @@ def test_the_schedule_is_as_often_as_the_settings_say(configured):
         assert schedule[entry]["options"] == {"queue": "maintenance", "expires": seconds}
 
 
+def test_two_beats_are_one(plain):
+    assert plain["conf"]["beat_scheduler"] == "order_manager.tasks.beat:LeaderScheduler"
+
+
 def test_every_scheduled_task_exists(plain):
     scheduled = {entry["task"] for entry in plain["conf"]["beat_schedule"].values()}
     assert scheduled <= set(plain["tasks"])
