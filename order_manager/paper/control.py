@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl
 
 from aiohttp import web
 
-from order_manager.paper import control_views
+from order_manager.paper import control_streams, control_views
 from order_manager.paper.accounts import HEDGE, MARGIN_COIN, ONE_WAY
 from order_manager.paper.control_views import BadRequest, Json, accounts, integer
 from order_manager.paper.exchange import Exchange
@@ -182,6 +182,10 @@ _ACTIONS: dict[tuple[str, str], Action] = {
     ("GET", "faults"): _show_faults,
     ("POST", "faults"): _add_fault,
     ("DELETE", "faults"): _clear_faults,
+    ("GET", "streams"): control_streams.streams,
+    ("GET", "stream-faults"): control_streams.show_stream_faults,
+    ("POST", "stream-faults"): control_streams.add_stream_fault,
+    ("DELETE", "stream-faults"): control_streams.clear_stream_faults,
     ("POST", "accounts"): _add_account,
     ("POST", "price"): _set_price,
     ("POST", "instruments"): _set_instrument,

@@ -1,4 +1,4 @@
-"""The exchange as a whole: engine, accounts by key, ledger, journal, limits and faults in one place."""
+"""The exchange as a whole: engine, accounts by key, ledger, journal, streams, limits, faults in one place."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,6 +8,7 @@ from pathlib import Path
 from order_manager.paper.accounts import MARGIN_COIN, ONE_WAY, Account
 from order_manager.paper.engine import Engine
 from order_manager.paper.faults import Faults
+from order_manager.paper.feed import Feed
 from order_manager.paper.floor import ACCOUNT, WALLET
 from order_manager.paper.instruments import default_instruments
 from order_manager.paper.journal import Journal
@@ -20,6 +21,7 @@ from order_manager.paper.limits import (
 )
 from order_manager.paper.orders import Order
 from order_manager.paper.restore import restore
+from order_manager.paper.streams import Streams
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +43,8 @@ class PaperSettings:
     partial_fill_chance: float = 0.15
     state_file: Path | None = None
     ledger_limit: int = 1_000_000  # entries kept
+    stream_idle_ms: int = 600_000  # a stream that nobody used for so long is cut
+    stream_queue_limit: int = 10_000  # messages that may wait for a slow client
 
 
 class Exchange:
@@ -55,6 +59,8 @@ class Exchange:
         self.ledger = Ledger(limit=settings.ledger_limit)
         self.by_key: dict[str, Account] = {}
         self.engine = self._new_engine()
+        self.streams = Streams(queue_limit=settings.stream_queue_limit)
+        self.feed = Feed(self.engine, self.streams.wanted, self.streams.publish)
         restore(self.journal.read(), self.engine, self.ledger)
         self._committed_seq = self.ledger.last_seq
         self._listen()
@@ -118,18 +124,21 @@ class Exchange:
         listeners = self.engine.listeners
         self.engine = self._new_engine()
         self.engine.listeners = listeners
+        self.streams.reset()
+        self.feed.restart(self.engine)
         self._open_accounts(now_ms)
         self._started_ms, self._start_tick = now_ms, 0
         self.commit()
 
     def commit(self) -> None:
-        """Make durable what happened since the last call. Cheap when nothing did."""
+        """Make durable what happened since the last call, then tell the streams. Cheap when nothing did."""
         if self.settings.state_file is None:
             entries = []
         else:
             entries = self.ledger.after(self._committed_seq)
         self._committed_seq = self.ledger.last_seq
         self.journal.commit(self.engine.tick, entries)
+        self.feed.flush()
 
     def _new_engine(self) -> Engine:
         settings = self.settings
@@ -140,7 +149,7 @@ class Exchange:
         )
 
     def _listen(self) -> None:
-        self.engine.listeners.append(self.ledger.listen)
+        self.engine.listeners += [self.ledger.listen, self.feed.listen]
         if self.settings.state_file is not None:
             self.engine.listeners.append(self.journal.listen)
 

@@ -23,6 +23,7 @@ from order_manager.paper.faults import Fault
 from order_manager.paper.ledger import REQUEST
 from order_manager.paper.market_data import PUBLIC, PublicCall
 from order_manager.paper.refusals import ApiRefusal
+from order_manager.paper.stream_server import add_stream_routes
 
 log = logging.getLogger(__name__)
 
@@ -69,6 +70,7 @@ def create_app(exchange: Exchange) -> web.Application:
     for path, call in PRIVATE_POST.items():
         process = partial(_answer_private, exchange, path, call)
         app.router.add_post(path, _with_faults(exchange, path, process))
+    add_stream_routes(app, exchange, now_ms)
     if exchange.settings.control_token:
         add_control_routes(app, exchange, now_ms)
     return app
