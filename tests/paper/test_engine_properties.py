@@ -11,6 +11,7 @@ from order_manager.paper.accounts import HEDGE, ONE_WAY, Account
 from order_manager.paper.engine import Engine
 from order_manager.paper.instruments import default_instruments
 from order_manager.paper.order_entry import Amendment, read_create
+from order_manager.paper.orders import Fill
 from order_manager.paper.refusals import ApiRefusal
 
 START = {"USDT": Decimal(200_000), "BTC": Decimal(2)}
@@ -62,6 +63,13 @@ def play(engine: Engine, account: Account, action: Any, now_ms: int) -> None:
             engine.amend(account, order, wish, now_ms)
 
 
+def check_prices(account: Account, fills: list[Fill]) -> None:
+    """New fills keep to the limit of now; older ones met the limit of before an amendment."""
+    for fill in fills:
+        order = account.by_id[fill.order_id]
+        assert (fill.price <= order.price) if order.side == "Buy" else (fill.price >= order.price)
+
+
 def check(engine: Engine, account: Account) -> None:
     coins = dict.fromkeys(START, Decimal(0)) | START
     for order in account.orders:
@@ -74,7 +82,6 @@ def check(engine: Engine, account: Account) -> None:
             assert order.reserved == 0
         for fill in fills:
             is_buy = order.side == "Buy"
-            assert (fill.price <= order.price) if is_buy else (fill.price >= order.price)
             coins[fill.fee_coin] -= fill.fee
             assert not order.reduces or fill.closed_qty == fill.qty
             if order.category == "spot":
@@ -124,6 +131,8 @@ def test_everything_adds_up_after_every_step(
     for coin, amount in START.items():
         account.coins[coin].balance = amount
     for now_ms, step in enumerate(steps, start=1):
+        fills_before = len(account.fills)
         with suppress(ApiRefusal):
             play(engine, account, step, now_ms)
+        check_prices(account, account.fills[fills_before:])
         check(engine, account)
