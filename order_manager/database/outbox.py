@@ -57,13 +57,13 @@ def event_values(event: Event) -> dict[str, Any]:
 
 
 def _event(body: dict[str, Any]) -> Event:
-    order, signal = body.get("order") or {}, body.get("signal") or {}
+    order, signal, position = (body.get(part) or {} for part in ("order", "signal", "position"))
     return Event(
         event_id=body["event_id"],
         event_type=body["event_type"],
         order_id=order.get("id"),
         signal_id=signal.get("signal_id"),
-        symbol=order.get("asset") or signal.get("asset") or "",
+        symbol=order.get("asset") or signal.get("asset") or position.get("asset") or "",
         sequence=body["sequence"],
         trace_id=body["trace_id"],
         body=body,

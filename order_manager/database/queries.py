@@ -104,7 +104,7 @@ def list_positions(
         conditions.append(positions.c.mode == mode.value)
     query = select(positions).where(*conditions).order_by(positions.c.asset, positions.c.mode)
     rows, total = _page(engine, query, positions, conditions, page)
-    return [_stored_position(row) for row in rows], total
+    return [stored_position(row) for row in rows], total
 
 
 def find_position(engine: Engine, symbol: str, mode: PositionMode | None = None) -> StoredPosition | None:
@@ -116,7 +116,7 @@ def find_position(engine: Engine, symbol: str, mode: PositionMode | None = None)
     query = query.order_by(nulls_last((positions.c.mode == current_mode).desc()), positions.c.mode.desc())
     with engine.connect() as connection:
         row = connection.execute(query.limit(1)).mappings().first()
-    return _stored_position(row) if row is not None else None
+    return stored_position(row) if row is not None else None
 
 
 def _conditions(wanted: OrderFilter) -> list[ColumnElement[bool]]:
@@ -168,7 +168,7 @@ def _page(
         return rows, connection.execute(count).scalar_one()
 
 
-def _stored_position(row: RowMapping) -> StoredPosition:
+def stored_position(row: RowMapping) -> StoredPosition:
     return StoredPosition(
         position=position_from(row, symbol=row["asset"], mode=PositionMode(row["mode"])),
         mark_price=plain(row["mark_price"]),

@@ -8,7 +8,16 @@ from decimal import Decimal
 from typing import Any
 
 from order_manager.domain.orders import ZERO, Order
-from order_manager.domain.positions import Fill
+from order_manager.domain.pnl import (
+    entry_price,
+    held_side,
+    long_leg,
+    paid_fees,
+    realized_pnl,
+    short_leg,
+    unrealized_pnl,
+)
+from order_manager.domain.positions import Fill, Position
 from order_manager.domain.signals import Signal
 from order_manager.domain.state import Market, Rejection
 
@@ -63,6 +72,39 @@ def order_json(order: Order) -> dict[str, Any]:
         "updated_at": iso(order.updated_at),
         "executed_at": iso(order.executed_at),
         "is_dry_run": order.is_dry_run,
+    }
+
+
+def position_json(
+    position: Position,
+    *,
+    mark_price: Decimal | None,
+    created_at: datetime | None = None,
+    updated_at: datetime | None = None,
+) -> dict[str, Any]:
+    """A position in the words of the interface; the same for events, snapshots and the REST API.
+
+    `size` is signed, net of both legs in hedge mode; `long_size` and `short_size` are zero or more in both
+    modes. `realized_pnl` is after fees, and `fees` says how much was paid and is already deducted.
+    `unrealized_pnl` is at `mark_price`, before the fees of closing; null while no mark price is known.
+    """
+    long, short = long_leg(position), short_leg(position)
+    return {
+        "asset": position.symbol,
+        "mode": position.mode.value,
+        "side": held_side(position),
+        "size": text(long.size + short.size),
+        "average_entry_price": text(entry_price(position)),
+        "long_size": text(long.size),
+        "long_average_price": text(long.average_price),
+        "short_size": text(abs(short.size)),
+        "short_average_price": text(short.average_price),
+        "realized_pnl": text(realized_pnl(position)),
+        "fees": text(paid_fees(position)),
+        "unrealized_pnl": text(unrealized_pnl((long, short), mark_price)),
+        "mark_price": text(mark_price),
+        "created_at": iso(created_at),
+        "updated_at": iso(updated_at),
     }
 
 
@@ -183,6 +225,29 @@ def malformed_event(
         order_id=None,
         signal_id=signal_id,
         symbol="",
+        sequence=1,
+        trace_id=trace_id,
+        now=now,
+    )
+
+
+def position_event(
+    event_type: str,
+    position: Mapping[str, Any],
+    *,
+    details: Mapping[str, Any],
+    trace_id: str,
+    now: datetime,
+    market: Market | None = None,
+) -> Event:
+    """What is to be said of a position that is no change of an order; `position` comes from position_json."""
+    body = {"order": None, "position": position, **details, "market_conditions": market_json(market)}
+    return _event(
+        event_type,
+        body,
+        order_id=None,
+        signal_id=None,
+        symbol=position["asset"],
         sequence=1,
         trace_id=trace_id,
         now=now,
