@@ -57,5 +57,6 @@ beat_scheduler = "order_manager.tasks.beat:LeaderScheduler"
 beat_schedule = {
     "sweep": _every(_settings.sweep_interval_s, "sweep"),
     "reconcile-orders": _every(_settings.reconciliation_interval_s, "reconcile_orders"),
+    "snapshot-positions": _every(_settings.position_snapshot_interval_s, "snapshot_positions"),
     "refresh-instruments": _every(_settings.instrument_info_refresh_interval_s, "refresh_instruments"),
 }

@@ -18,6 +18,7 @@ from order_manager.bybit.transport import Transport
 from order_manager.database.engine import connect
 from order_manager.database.inbox import Inbox
 from order_manager.database.lane import LaneStore
+from order_manager.database.snapshots import PositionSnapshots
 from order_manager.domain.orders import Category
 from order_manager.domain.state import TradingRules
 from order_manager.messaging.publisher import EventPublisher
@@ -39,6 +40,7 @@ class Runtime:
     engine: Engine  # sessions without a time-out: the consumer, the sweeps, the web
     inbox: Inbox
     lanes: Lanes
+    snapshots: PositionSnapshots
     exchange: Exchange
     publisher: Publisher
     desk: Desk
@@ -79,6 +81,7 @@ def build_runtime(settings: Settings) -> Runtime:
         engine=engine,
         inbox=inbox,
         lanes=LaneStore(lane_engine),
+        snapshots=PositionSnapshots(engine),
         exchange=exchange,
         publisher=publisher,
         desk=desk,

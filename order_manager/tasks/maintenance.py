@@ -1,7 +1,11 @@
 """Tasks that are not one symbol's business, or that fan out to the symbols."""
 
+from dataclasses import asdict
+from typing import Any
+
 from order_manager.services import open_symbol as opening
 from order_manager.services import refresh_instruments as refreshing
+from order_manager.services import snapshot_positions as snapshotting
 from order_manager.services import sweep as sweeping
 from order_manager.services.desk import utc_now
 from order_manager.tasks.app import app
@@ -56,3 +60,17 @@ def refresh_instruments() -> int:
     """Read every symbol's trading rules again; returns how many there are."""
     rt = runtime()
     return refreshing.refresh_instruments(store=rt.inbox, exchange=rt.exchange)
+
+
+@app.task(name="snapshot_positions")
+def snapshot_positions() -> dict[str, Any]:
+    """Save every held position at today's prices and warn of large losses; returns what was done."""
+    rt = runtime()
+    outcome = snapshotting.snapshot_positions(
+        store=rt.snapshots,
+        market=rt.desk.market,
+        threshold=rt.settings.unrealized_loss_warning_threshold,
+        wake=wake,
+        now=rt.desk.now,
+    )
+    return asdict(outcome)

@@ -17,6 +17,7 @@ NAMES = {
     "reconcile_orders",
     "reconcile_symbol",
     "refresh_instruments",
+    "snapshot_positions",
 }
 SINGLE = {"x-single-active-consumer": True}
 
@@ -59,12 +60,14 @@ def test_the_schedule_is_as_often_as_the_settings_say(configured):
         ORDERMANAGER_SWEEP_INTERVAL="3",
         ORDERMANAGER_RECONCILIATION_INTERVAL="70",
         ORDERMANAGER_INSTRUMENT_INFO_REFRESH_INTERVAL="1800",
+        ORDERMANAGER_POSITION_SNAPSHOT_INTERVAL="150",
     )["conf"]
     schedule = conf["beat_schedule"]
     wanted = {
         "sweep": ("sweep", 3.0),
         "reconcile-orders": ("reconcile_orders", 70.0),
         "refresh-instruments": ("refresh_instruments", 1800.0),
+        "snapshot-positions": ("snapshot_positions", 150.0),
     }
     for entry, (task, seconds) in wanted.items():
         assert (schedule[entry]["task"], schedule[entry]["schedule"]) == (task, seconds)
