@@ -7,7 +7,6 @@ authentication leaves the connection open for another try; only text frames keep
 import asyncio
 import hmac
 import json
-import logging
 import re
 import time
 from collections.abc import Callable
@@ -19,8 +18,6 @@ from aiohttp import WSCloseCode, WSMsgType, web
 from order_manager.paper.exchange import Exchange
 from order_manager.paper.numbers import parse_integer
 from order_manager.paper.streams import TOPICS, Connection, Streams
-
-log = logging.getLogger(__name__)
 
 PATH = "/v5/private"
 _ACTIVE_TIME = re.compile(r"([0-9]{1,3})(s|m)")
@@ -58,7 +55,10 @@ class StreamServer:
         if self._streams.faults.refusal.takes(self._clock()):
             self._streams.refused += 1
             return web.Response(status=503, text="no connections now")
-        socket = web.WebSocketResponse(timeout=_CLOSE_WAIT_S, compress=False, max_msg_size=_MOST_FRAME_BYTES)
+        # Control frames must not keep a connection alive, so they are answered in `_read`.
+        socket = web.WebSocketResponse(
+            timeout=_CLOSE_WAIT_S, autoping=False, compress=False, max_msg_size=_MOST_FRAME_BYTES
+        )
         await socket.prepare(request)
         transport = request.transport
 
@@ -80,21 +80,26 @@ class StreamServer:
 
     async def shut_down(self, app: web.Application) -> None:
         """Tell every client that we are going, without waiting long for any."""
-        await asyncio.gather(*(_go_away(c, s) for c, s in list(self._sockets.items())))
+        reason = b"the exchange is stopping"
+        open_now = list(self._sockets.items())
+        await asyncio.gather(*(_part(c, s, WSCloseCode.GOING_AWAY, reason) for c, s in open_now))
 
     async def _read(self, connection: Connection, socket: web.WebSocketResponse, idle_ms: int) -> None:
         """Answer the client's ops until it goes, or is idle: no text from it and none to it."""
         while connection.is_open:
             patience_s = connection.active_s + idle_ms / 1000 - time.monotonic()
             if patience_s <= 0:
-                await socket.close(code=WSCloseCode.POLICY_VIOLATION, message=b"idle")
+                await _part(connection, socket, WSCloseCode.POLICY_VIOLATION, b"idle")
                 return
-            with suppress(TimeoutError):
+            with suppress(TimeoutError, ConnectionError):
                 message = await socket.receive(timeout=patience_s)
-                if message.type is not WSMsgType.TEXT:
+                if message.type is WSMsgType.TEXT:
+                    connection.active_s = time.monotonic()
+                    connection.send(_dumps(self.answer(connection, message.data)))
+                elif message.type is WSMsgType.PING:
+                    await socket.pong(message.data)
+                elif message.type is not WSMsgType.PONG:
                     return
-                connection.active_s = time.monotonic()
-                connection.send(_dumps(self.answer(connection, message.data)))
 
     def answer(self, connection: Connection, text: str) -> Json:
         """What the exchange says to one frame."""
@@ -187,10 +192,12 @@ async def _write(connection: Connection, socket: web.WebSocketResponse) -> None:
             await socket.send_str(await connection.next_text())
 
 
-async def _go_away(connection: Connection, socket: web.WebSocketResponse) -> None:
+async def _part(
+    connection: Connection, socket: web.WebSocketResponse, code: WSCloseCode, reason: bytes
+) -> None:
+    """Close politely; a client that does not take part is hung up on."""
     try:
         async with asyncio.timeout(_CLOSE_WAIT_S):
-            await socket.close(code=WSCloseCode.GOING_AWAY, message=b"the exchange is stopping")
+            await socket.close(code=code, message=reason)
     except (TimeoutError, ConnectionError):
-        log.debug("stream_close_timed_out")
-    connection.close()
+        connection.close()

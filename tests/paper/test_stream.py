@@ -41,18 +41,18 @@ def test_expires_may_be_text_and_pings_need_no_authentication(control: Control) 
 @pytest.mark.parametrize(
     ("args", "message"),
     [
-        (auth_args("NOBODY"), "API key is invalid."),
-        (auth_args(secret="WRONG"), "error sign!"),
-        (auth_args(ahead_ms=-1), "Params Error"),
-        (["KEY", "soon", "sign"], "Params Error"),
-        (["KEY", 1.5, "sign"], "Params Error"),
-        (["KEY"], "Params Error"),
-        (None, "Params Error"),
+        (lambda: auth_args("NOBODY"), "API key is invalid."),
+        (lambda: auth_args(secret="WRONG"), "error sign!"),
+        (lambda: auth_args(ahead_ms=-1), "Params Error"),
+        (lambda: ["KEY", "soon", "sign"], "Params Error"),
+        (lambda: ["KEY", 1.5, "sign"], "Params Error"),
+        (lambda: ["KEY"], "Params Error"),
+        (lambda: None, "Params Error"),
     ],
 )
-def test_a_failed_authentication_says_so(control: Control, args: object, message: str) -> None:
+def test_a_failed_authentication_says_so(control: Control, args: Callable[[], object], message: str) -> None:
     with StreamClient(control.url) as stream:
-        answer = stream.ask(op="auth", args=args)
+        answer = stream.ask(op="auth", args=args())
         assert (answer["success"], answer["ret_msg"], answer["op"]) == (False, message, "auth")
         assert stream.ask(op="subscribe", args=["order"])["success"] is False
 
