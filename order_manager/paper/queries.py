@@ -1,7 +1,7 @@
 """Private endpoints that only read."""
 
 from bisect import bisect_left
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 
 from order_manager.paper.accounts import HEDGE, Account, Position
@@ -17,6 +17,7 @@ from order_manager.paper.refusals import ApiRefusal
 from order_manager.paper.wire import fill_to_wire, order_to_wire, position_to_wire, wallet_to_wire
 
 _DAY_MS = 24 * 3600 * 1000
+_CLOCK_SLACK_MS = 60_000
 
 
 def realtime(exchange: Exchange, account: Account, params: Params, now_ms: int) -> Json:
@@ -79,7 +80,7 @@ def executions(exchange: Exchange, account: Account, params: Params, now_ms: int
         start, end = read_window(params, now_ms)
         if params.get("symbol"):
             symbol = read_market(params, category, exchange.engine.markets).instrument.symbol
-        fills = (fill for fill in reversed(account.fills) if start <= fill.time_ms <= end)
+        fills = (fill for fill in _latest_fills(account, before, start) if start <= fill.time_ms <= end)
         if params.get("execType") not in (None, "", "Trade"):
             fills = iter(())
     owned = ((fill, account.by_id[fill.order_id]) for fill in fills)
@@ -104,22 +105,28 @@ def positions(exchange: Exchange, account: Account, params: Params, now_ms: int)
         raise ApiRefusal(10001, f"params error: category invalid {params.get('category')}")
     limit = read_limit(params, default=20, most=200)
     first = read_cursor(params) or 0
+    markets, tick = exchange.engine.markets, exchange.engine.tick
+    found: Iterable[tuple[int, Position]]
     if params.get("symbol"):
-        symbol = read_market(params, LINEAR, exchange.engine.markets).instrument.symbol
+        symbol = read_market(params, LINEAR, markets).instrument.symbol
         indexes = (1, 2) if account.mode_for(symbol) == HEDGE else (0,)
         flat = (Position(uid=account.uid, symbol=symbol, idx=idx) for idx in indexes)
         legs = [account.positions.get((symbol, leg.idx), leg) for leg in flat]
+        found = enumerate(legs)
     elif params.get("settleCoin"):
-        is_known = params["settleCoin"] == "USDT"
-        legs = [leg for leg in account.positions.values() if leg.size and is_known]
+        # Numbered among all legs ever held, so that one which closes between two pages shifts nothing.
+        found = (
+            (number, leg)
+            for number, leg in enumerate(account.positions.values())
+            if leg.size and markets[LINEAR, leg.symbol].instrument.quote_coin == params["settleCoin"]
+        )
     else:
         raise ApiRefusal(10001, "params error: symbol or settleCoin is required")
-    markets, tick = exchange.engine.markets, exchange.engine.tick
-    shown = legs[first : first + limit]
+    rows, has_more = page((row for row in found if row[0] >= first), limit)
     return {
         "category": LINEAR,
-        "list": [position_to_wire(leg, account, markets[LINEAR, leg.symbol], tick) for leg in shown],
-        "nextPageCursor": encode_cursor(first + limit) if first + limit < len(legs) else "",
+        "list": [position_to_wire(leg, account, markets[LINEAR, leg.symbol], tick) for _, leg in rows],
+        "nextPageCursor": encode_cursor(rows[-1][0] + 1) if has_more else "",
     }
 
 
@@ -205,6 +212,17 @@ def _newest_first(account: Account, before: int | None) -> Iterator[Order]:
     orders = account.orders
     end = len(orders) if before is None else bisect_left(orders, before, key=lambda order: order.number)
     return (orders[index] for index in range(end - 1, -1, -1))
+
+
+def _latest_fills(account: Account, before: int | None, start_ms: int) -> Iterator[Fill]:
+    """Fills numbered below `before`, newest first, as far back as `start_ms` may need."""
+    fills = account.fills
+    end = len(fills) if before is None else bisect_left(fills, before, key=lambda fill: fill.number)
+    for index in range(end - 1, -1, -1):
+        # A delayed order's fills are stamped with the time that was planned, a little beside the clock.
+        if fills[index].time_ms < start_ms - _CLOCK_SLACK_MS:
+            return
+        yield fills[index]
 
 
 def _orders_page(
