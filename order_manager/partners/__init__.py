@@ -1,0 +1,1 @@
+"""Other services of the house that we call over HTTP."""
