@@ -1,5 +1,6 @@
 """The HTTP face of the paper exchange: every request authenticated, limited, recorded, answered.
 
+The private WebSocket, on the same port, is `stream_server`.
 Left out: liquidation, funding, conditional orders and TP/SL, inverse and option markets, borrowing.
 """
 

@@ -271,6 +271,29 @@ def test_accounts_hear_of_themselves_only(
         assert [row["orderId"] for row in theirs.wait_rows("order", 1)] == [other_id]
 
 
+def test_every_connection_of_an_account_hears_the_same(client: Client, control: Control) -> None:
+    with StreamClient(control.url) as one, StreamClient(control.url) as two:
+        one.login("order")
+        two.login("order", "wallet")
+        client.limit("Buy", "0.010", "49000.00")
+        one.wait_rows("order", 1)
+        two.wait_rows("order", 1)
+        assert one.told("order") == two.told("order")
+
+
+def test_a_reduce_only_order_that_lost_its_position_is_told(client: Client, control: Control) -> None:
+    client.market("Buy", "0.010")
+    closing = client.limit("Sell", "0.010", "50400.00", reduceOnly=True)
+    with StreamClient(control.url) as stream:
+        stream.login("order")
+        sold = client.market("Sell", "0.010")
+        rows = {row["orderId"]: row for row in stream.wait_rows("order", 2)}
+        assert rows[sold]["orderStatus"] == "Filled"
+        assert (rows[closing]["orderStatus"], rows[closing]["cancelType"]) == (
+            "Cancelled", "CancelByReduceOnly"
+        )  # fmt: skip
+
+
 def test_cancel_all_packs_many_rows_into_few_messages(client: Client, control: Control) -> None:
     placed = [client.limit("Buy", "0.001", "49000.00") for _ in range(25)]
     with StreamClient(control.url) as stream:
@@ -283,7 +306,7 @@ def test_cancel_all_packs_many_rows_into_few_messages(client: Client, control: C
 
 
 def test_an_order_is_told_when_it_reaches_the_market_not_before() -> None:
-    options = ("--price-interval-ms", "0", "--ack-delay-ms", "200")
+    options = ("--price-interval-ms", "0", "--ack-delay-ms", "300")
     with running_exchange(*options) as (url, _), StreamClient(url) as stream:
         client = Client(url)
         stream.login("order", "position")
@@ -293,6 +316,35 @@ def test_an_order_is_told_when_it_reaches_the_market_not_before() -> None:
         (row,) = stream.wait_rows("order", 1)
         assert (row["orderLinkId"], row["orderStatus"]) == ("slow", "New")
         client.session.close()
+
+
+def test_what_the_stream_told_last_is_what_reads_say(client: Client, control: Control) -> None:
+    control.pin("50000", level_qty="0.004")
+    with StreamClient(control.url) as stream:
+        stream.login(*ALL)
+        for step in range(8):
+            client.limit("Buy", "0.010", f"{49990 - step}.00")
+            client.limit("Sell", "0.010", f"{50010 + step}.00")
+            client.market("Buy" if step % 3 else "Sell", "0.007")
+            client.market("Buy", "50", category="spot")
+            control.pin(f"{50000 + (step - 4) * 3}", fill_ratio="0.5")
+        client.post("/v5/order/cancel-all", category="linear", symbol="BTCUSDT")
+        stream.settle()
+        for category in ("linear", "spot"):
+            told = {row["orderId"]: row for row in stream.rows("order") if row["category"] == category}
+            closed = client.rows("/v5/order/history", category=category, limit=50)
+            assert {row["orderId"] for row in closed} == told.keys()
+            for row in closed:
+                assert {name: told[row["orderId"]].get(name, row[name]) for name in row} == row
+            fills = {row["execId"] for row in stream.rows("execution") if row["category"] == category}
+            assert fills == {
+                row["execId"] for row in client.rows("/v5/execution/list", category=category, limit=100)
+            }
+        leg, rest_leg = stream.rows("position")[-1], client.position()
+        assert (leg["size"], leg["entryPrice"], leg["seq"]) == (
+            rest_leg["size"], rest_leg["avgPrice"], rest_leg["seq"]
+        )  # fmt: skip
+        assert stream.rows("wallet")[-1]["coin"] == client.wallet()["coin"]
 
 
 def test_connections_survive_a_reset_and_are_listed(client: Client, control: Control) -> None:

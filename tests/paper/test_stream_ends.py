@@ -70,13 +70,13 @@ async def is_ended(stream: aiohttp.ClientWebSocketResponse, within_s: float) -> 
 
 def test_an_idle_stream_is_cut_and_a_used_one_is_not() -> None:
     async def play() -> None:
-        async with serving(stream_idle_ms=200) as (exchange, url), aiohttp.ClientSession() as session:
+        async with serving(stream_idle_ms=500) as (exchange, url), aiohttp.ClientSession() as session:
             framing = await session.ws_connect(url)
             pinging = await session.ws_connect(url)
             listening = await logged_in(session, url, "order")
             patient = await session.ws_connect(url + "?max_active_time=30s")
-            for _ in range(5):
-                await asyncio.sleep(0.08)
+            for _ in range(4):
+                await asyncio.sleep(0.15)
                 await pinging.send_json({"op": "ping"})
                 create_and_cancel(exchange)
                 if not framing.closed:
@@ -84,8 +84,8 @@ def test_an_idle_stream_is_cut_and_a_used_one_is_not() -> None:
             assert await is_ended(framing, 0.01)
             assert not await is_ended(pinging, 0.01)
             assert not await is_ended(listening, 0.01)
-            assert await is_ended(pinging, 1)
-            assert await is_ended(listening, 1)
+            assert await is_ended(pinging, 2)
+            assert await is_ended(listening, 2)
             assert not await is_ended(patient, 0.01)
 
     asyncio.run(play())

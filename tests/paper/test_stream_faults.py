@@ -44,13 +44,13 @@ def test_dropped_messages_never_come(client: Client, control: Control) -> None:
 
 
 def test_a_delayed_message_is_overtaken(client: Client, control: Control) -> None:
-    control.post("stream-faults", kind="delay", topic="order", delay_ms=150)
+    control.post("stream-faults", kind="delay", topic="order", delay_ms=300)
     with StreamClient(control.url) as stream:
         stream.login("order")
         started = time.monotonic()
         place(client, "49000.00", "48000.00")
         stream.wait_rows("order", 2)
-        assert time.monotonic() - started >= 0.15
+        assert time.monotonic() - started >= 0.3
         assert prices(stream) == ["48000.00", "49000.00"]
         second, first = stream.told("order")
         assert first["creationTime"] <= second["creationTime"]  # when it happened, not when it was sent
@@ -76,7 +76,7 @@ def test_reordering_goes_across_topics_when_it_covers_all(client: Client, contro
 
 
 def test_a_message_held_back_in_vain_comes_in_the_end(client: Client, control: Control) -> None:
-    control.post("stream-faults", kind="reorder", topic="order", delay_ms=100)
+    control.post("stream-faults", kind="reorder", topic="order", delay_ms=300)
     with StreamClient(control.url) as stream:
         stream.login("order")
         place(client, "49000.00")
@@ -178,8 +178,8 @@ def test_connections_are_refused_by_count_and_by_time(control: Control) -> None:
 
 
 def test_a_reset_lifts_faults_and_forgets_what_they_hold(client: Client, control: Control) -> None:
-    control.post("stream-faults", kind="reorder", topic="order", delay_ms=50)
-    control.post("stream-faults", kind="delay", topic="order", delay_ms=50)
+    control.post("stream-faults", kind="reorder", topic="order", delay_ms=250)
+    control.post("stream-faults", kind="delay", topic="order", delay_ms=250)
     control.post("stream-faults", kind="drop", topic="order", probability=0.5)
     control.post("stream-faults", kind="refuse", count=5)
     control.post("stream-faults", kind="refuse", for_ms=60_000)
@@ -187,13 +187,13 @@ def test_a_reset_lifts_faults_and_forgets_what_they_hold(client: Client, control
     assert control.get("stream-faults") == {
         "faults": [], "applied": 0, "refuse": {"left": 0, "for_ms": 0}
     }  # fmt: skip
-    control.post("stream-faults", kind="reorder", topic="order", delay_ms=50)
-    control.post("stream-faults", kind="delay", topic="order", delay_ms=50)
+    control.post("stream-faults", kind="reorder", topic="order", delay_ms=250)
+    control.post("stream-faults", kind="delay", topic="order", delay_ms=250)
     with StreamClient(control.url) as stream:
         stream.login("order")
         place(client, "40000.00", "41000.00")
         control.post("reset")
-        time.sleep(0.1)
+        time.sleep(0.3)
         stream.settle()
         assert prices(stream) == []
         place(client, "42000.00")
