@@ -10,7 +10,7 @@ import structlog
 from order_manager.bybit import wire, wire_account
 from order_manager.bybit.calls import TIME, Calls, rows_of
 from order_manager.bybit.encoding import Value
-from order_manager.bybit.fields import Row, UnknownWireValue, from_ms, optional_text
+from order_manager.bybit.fields import Row, UnknownWireValue, from_ms, optional_text, text, to_ms
 from order_manager.bybit.governor import Governor
 from order_manager.bybit.retcodes import CREATE
 from order_manager.bybit.transport import Transport
@@ -37,11 +37,20 @@ INSTRUMENTS = "/v5/market/instruments-info"
 
 PARAMETER_ERROR = 10001
 SETTLE_COINS = ("USDT", "USDC")
+BALANCE_COIN = "USDT"
 HALF_HISTORY_MS = 3 * 86_400_000  # either side of a moment; order/history spans seven days at most
+HISTORY_SPAN_MS = 7 * 86_400_000 - 1000  # execution/list likewise
+
+Name = dict[str, Value]  # {"orderLinkId": ...} or {"orderId": ...}
 
 
 def utc_now() -> datetime:
     return datetime.now(UTC)
+
+
+def balance_rule(category: Category) -> BalanceRule:
+    """The account's total for linear, the coin's spendable amount for spot."""
+    return BalanceRule.ACCOUNT if category is Category.LINEAR else BalanceRule.COIN_SPENDABLE
 
 
 class BybitClient:
@@ -61,14 +70,14 @@ class BybitClient:
         base_delay_s: float = 1.0,
         max_delay_s: float = 30.0,
         multiplier: float = 2.0,
-        balance_coin: str = "USDT",
-        balance_rule: BalanceRule | None = None,
+        balance_coin: str = BALANCE_COIN,
+        rule: BalanceRule | None = None,
         pause: Callable[[float], None] = time.sleep,
         now: Callable[[], datetime] = utc_now,
     ) -> None:
         """`pause` is used for every wait and may raise to give up, for instance when a lane is lost.
 
-        `balance_rule` defaults to the account's total for linear, the coin's spendable amount for spot.
+        `rule` of the balance defaults to the one of the category.
         """
         self.transport = transport
         self._calls = Calls(
@@ -83,9 +92,7 @@ class BybitClient:
         )
         self._category = category
         self._balance_coin = balance_coin
-        self._balance_rule = balance_rule or (
-            BalanceRule.ACCOUNT if category is Category.LINEAR else BalanceRule.COIN_SPENDABLE
-        )
+        self._balance_rule = rule or balance_rule(category)
         self._now = now
 
     def place_order(
@@ -108,9 +115,14 @@ class BybitClient:
             raise OutcomeUnknown("accepted without an orderId")
         return Acceptance(exchange_order_id=exchange_order_id, at=from_ms(reply.time_ms))
 
-    def cancel_order(self, symbol: str, client_order_id: str) -> None:
-        """Ask for the order's end. OrderNotFound: it is gone, it filled, or is not visible yet; look."""
-        self._calls.post(CANCEL, self._query(symbol, orderLinkId=client_order_id))
+    def cancel_order(
+        self, symbol: str, client_order_id: str, *, exchange_order_id: str | None = None
+    ) -> None:
+        """Ask for the order's end. OrderNotFound: it is gone, it filled, or is not visible yet; look.
+
+        With `exchange_order_id` the order is named by that: others' orders need not have a link id.
+        """
+        self._calls.post(CANCEL, self._query(symbol, **_name(client_order_id, exchange_order_id)))
 
     def amend_order(
         self, symbol: str, client_order_id: str, *, quantity: Decimal | None, price: Decimal | None
@@ -120,16 +132,20 @@ class BybitClient:
         body = self._query(symbol, orderLinkId=client_order_id)
         self._calls.post(AMEND, body | {name: value for name, value in changes.items() if value is not None})
 
-    def evidence(self, symbol: str, client_order_id: str) -> Evidence:
+    def evidence(
+        self, symbol: str, client_order_id: str, *, exchange_order_id: str | None = None
+    ) -> Evidence:
         """What order/realtime, order/history and execution/list show, asked in this order.
 
-        Raises rather than report an absence that not every one of them confirmed.
+        With `exchange_order_id` the order is named by that. Raises rather than report an absence that not
+        every one of them confirmed.
         """
         asked_at = self._now()
-        query = self._query(symbol, orderLinkId=client_order_id)
-        report = self._find(REALTIME, query) or self._find(HISTORY, query)
-        if report is None and (fills := self.executions(symbol, client_order_id)):
-            report = self._order_of(fills[0], query)
+        name = _name(client_order_id, exchange_order_id)
+        query = self._query(symbol, **name)
+        report = self._find(REALTIME, query, name) or self._find(HISTORY, query, name)
+        if report is None and (fills := self._executions(symbol, name)):
+            report = self._order_of(fills[0], query, name)
         return Evidence(report=report, asked_at=asked_at)
 
     def open_orders(self, symbol: str) -> tuple[OrderReport, ...]:
@@ -142,14 +158,51 @@ class BybitClient:
         unique = {report.exchange_order_id: report for report in reports if not report.status.is_terminal}
         return tuple(unique.values())
 
-    def executions(self, symbol: str, client_order_id: str) -> tuple[Execution, ...]:
+    def executions(
+        self, symbol: str, client_order_id: str, *, exchange_order_id: str | None = None
+    ) -> tuple[Execution, ...]:
         """The order's fills, oldest first."""
+        return self._executions(symbol, _name(client_order_id, exchange_order_id))
+
+    def executions_since(self, symbol: str, since: datetime) -> tuple[Execution, ...]:
+        """All that was booked on the symbol from `since` on, oldest first; others' orders included."""
         found: dict[str, Execution] = {}
-        for row in self._calls.rows(EXECUTIONS, self._query(symbol, orderLinkId=client_order_id, limit=100)):
-            _check_link_id(row, client_order_id)
-            fill = wire.execution(row, category=self._category)
-            found[fill.exec_id] = fill
-        return tuple(sorted(found.values(), key=lambda fill: (fill.executed_at, fill.exec_id)))
+        until_ms = to_ms(self._now()) + 60_000  # the exchange's clock may be ahead
+        start_ms = to_ms(since)
+        while start_ms < until_ms:
+            end_ms = min(start_ms + HISTORY_SPAN_MS, until_ms)
+            window = self._query(symbol, startTime=start_ms, endTime=end_ms, limit=100)
+            for row in self._calls.rows(EXECUTIONS, window):
+                booked = wire.execution(row, category=self._category)
+                found[booked.exec_id] = booked
+            start_ms = end_ms
+        return tuple(sorted(found.values(), key=lambda booked: (booked.executed_at, booked.exec_id)))
+
+    def symbols_in_use(self) -> frozenset[str]:
+        """Every symbol of the category with an open order or a position, whoever made them."""
+        places: list[dict[str, Value]] = [{}]
+        if self._category is not Category.SPOT:
+            places = [{"settleCoin": coin} for coin in SETTLE_COINS]
+        found = {position.symbol for position in self.positions()}
+        for place in places:
+            query: dict[str, Value] = {
+                "category": self._category.value,
+                "openOnly": 0,
+                "limit": 50,
+                **place,
+            }
+            found.update(text(row, "symbol") for row in self._calls.rows(REALTIME, query))
+        return frozenset(found)
+
+    def position(self, symbol: str) -> Position | None:
+        """The symbol's position, flat ones too; None on spot, where there are none."""
+        found = self.positions(symbol)
+        return found[0] if found else None
+
+    def coin_balance(self, coin: str) -> Decimal:
+        """How much of a coin the wallet holds, locked amounts included."""
+        reply = self._calls.get(WALLET, {"accountType": "UNIFIED", "coin": coin})
+        return sum((wire_account.coin_balance(account, coin) for account in rows_of(reply)), Decimal(0))
 
     def instrument(self, symbol: str) -> Instrument | None:
         """The symbol's rules; None if the exchange does not list it."""
@@ -224,23 +277,31 @@ class BybitClient:
     def _query(self, symbol: str, **more: Value) -> dict[str, Value]:
         return {"category": self._category.value, "symbol": symbol, **more}
 
-    def _find(self, endpoint: str, query: dict[str, Value]) -> OrderReport | None:
-        """The order with the query's link id, or None; stops at the first page that has it."""
+    def _find(self, endpoint: str, query: dict[str, Value], name: Name) -> OrderReport | None:
+        """The order of that name, or None; stops at the first page that has it."""
         for row in self._calls.rows(endpoint, query):
-            _check_link_id(row, str(query["orderLinkId"]))
+            _check_name(row, name)
             return wire.order_report(row, category=self._category)
         return None
 
-    def _order_of(self, fill: Execution, query: dict[str, Value]) -> OrderReport:
+    def _executions(self, symbol: str, name: Name) -> tuple[Execution, ...]:
+        found: dict[str, Execution] = {}
+        for row in self._calls.rows(EXECUTIONS, self._query(symbol, limit=100, **name)):
+            _check_name(row, name)
+            fill = wire.execution(row, category=self._category)
+            found[fill.exec_id] = fill
+        return tuple(sorted(found.values(), key=lambda fill: (fill.executed_at, fill.exec_id)))
+
+    def _order_of(self, fill: Execution, query: dict[str, Value], name: Name) -> OrderReport:
         """The order behind a fill: an old one shows only when history is asked about its own days."""
         around = round(fill.executed_at.timestamp() * 1000)
         window: dict[str, Value] = {
             "startTime": around - HALF_HISTORY_MS,
             "endTime": around + HALF_HISTORY_MS,
         }
-        report = self._find(HISTORY, query | window)
+        report = self._find(HISTORY, query | window, name)
         if report is None:
-            raise OutcomeUnknown(f"{query['orderLinkId']}: it has fills, but no order shows yet")
+            raise OutcomeUnknown(f"{fill.exchange_order_id}: it has fills, but no order shows yet")
         return report
 
     def _adopted(self, request: OrderRequest, duplicate: DuplicateOrder) -> Acceptance:
@@ -264,7 +325,12 @@ class BybitClient:
         return Acceptance(exchange_order_id=report.exchange_order_id, at=report.created_at)
 
 
-def _check_link_id(row: Row, client_order_id: str) -> None:
+def _name(client_order_id: str, exchange_order_id: str | None) -> Name:
+    return {"orderLinkId": client_order_id} if exchange_order_id is None else {"orderId": exchange_order_id}
+
+
+def _check_name(row: Row, name: Name) -> None:
     """An answer about another order proves nothing about ours."""
-    if row.get("orderLinkId") != client_order_id:
-        raise UnknownWireValue("orderLinkId", row.get("orderLinkId"), row)
+    for field, value in name.items():
+        if row.get(field) != value:
+            raise UnknownWireValue(field, row.get(field), row)

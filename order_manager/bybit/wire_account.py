@@ -18,6 +18,7 @@ from order_manager.bybit.fields import (
     optional_text,
     text,
 )
+from order_manager.domain.exchange import PositionReport
 from order_manager.domain.instruments import Instrument
 from order_manager.domain.orders import ZERO, Category
 from order_manager.domain.positions import Leg, Position, PositionMode
@@ -126,13 +127,8 @@ def position(symbol: str, rows: Iterable[Row]) -> Position:
     """The sizes and entry prices of a symbol's rows; realized PnL and fees are our own book's."""
     legs: dict[int, Leg] = {}
     for row in rows:
-        idx = row.get("positionIdx")
-        if idx not in (0, 1, 2):
-            raise UnknownWireValue("positionIdx", idx, row)
-        size = optional_number(row, "size") or ZERO
-        size = size * named(row, "side", _SIGNS) if size else ZERO
-        price = optional_price(row, "avgPrice") or optional_price(row, "entryPrice")
-        legs[idx] = Leg(size=size, average_price=price if size else None)
+        leg = position_report({"symbol": symbol, **row}, category=Category.LINEAR)
+        legs[leg.position_idx] = Leg(size=leg.size, average_price=leg.average_price)
     mode = PositionMode.HEDGE if 1 in legs or 2 in legs else PositionMode.ONE_WAY
     return Position(
         symbol=symbol,
@@ -140,6 +136,30 @@ def position(symbol: str, rows: Iterable[Row]) -> Position:
         net=legs.get(0, Leg()),
         long=legs.get(1, Leg()),
         short=legs.get(2, Leg()),
+    )
+
+
+def coin_balance(account: Row, coin: str) -> Decimal:
+    """What the wallet holds of a coin; only coins that we hold are listed."""
+    rows = account.get("coin")
+    if not isinstance(rows, list):
+        raise UnknownWireValue("coin", rows, account)
+    return sum((number(row, "walletBalance") for row in rows if row.get("coin") == coin), ZERO)
+
+
+def position_report(row: Row, *, category: Category | None = None) -> PositionReport:
+    """One leg, of REST or of the stream (which calls the average entryPrice)."""
+    idx = row.get("positionIdx")
+    if idx not in (0, 1, 2):
+        raise UnknownWireValue("positionIdx", idx, row)
+    size = optional_number(row, "size") or ZERO
+    return PositionReport(
+        symbol=text(row, "symbol"),
+        category=category or named(row, "category", {one.value: one for one in Category}),
+        position_idx=int(idx),
+        size=size * named(row, "side", _SIGNS) if size else ZERO,
+        average_price=optional_price(row, "avgPrice") or optional_price(row, "entryPrice") if size else None,
+        mark_price=optional_price(row, "markPrice"),
     )
 
 
