@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 from order_manager.domain.orders import ZERO, Order, OrderStatus, OrderType, Side
 from order_manager.domain.state import Amendment, PlannedOrder, TradingRules
@@ -25,15 +26,35 @@ def part_orders(
 
 
 def _makes_way(order: Order, side: Side, order_type: OrderType, rules: TradingRules) -> bool:
-    if order.is_external or order.is_in_flight:
-        return False  # not ours to touch; not known to be there yet
-    if order.request.order_type is OrderType.MARKET:
-        return False  # immediate-or-cancel: it is over before a cancel could reach it
-    if order.status is OrderStatus.PARTIALLY_FILLED and not rules.cancel_partially_filled:
+    if not _may_be_cancelled(order, rules):
         return False
     if order_type is OrderType.MARKET:
         return True  # the setting below is about limit orders: a market order clears both sides
     return order.request.side is side.opposite or not rules.cancel_opposite_orders_only
+
+
+def _may_be_cancelled(order: Order, rules: TradingRules) -> bool:
+    if order.is_in_flight or (order.is_external and not rules.cancel_external_orders):
+        return False  # not known to be there yet; not ours to touch
+    if not order.may_rest:
+        return False  # immediate-or-cancel: it is over before a cancel could reach it
+    return order.status is not OrderStatus.PARTIALLY_FILLED or rules.cancel_partially_filled
+
+
+def stale_orders(
+    orders: Iterable[Order], *, now: datetime, timeout_s: float, rules: TradingRules
+) -> tuple[Order, ...]:
+    """Open orders that have rested for longer than `timeout_s` and that we may cancel."""
+    limit = now - timedelta(seconds=timeout_s)
+    return tuple(
+        order
+        for order in orders
+        if order.is_open
+        and order.created_at is not None
+        and order.created_at < limit
+        and order.cancel_requested_at is None
+        and _may_be_cancelled(order, rules)
+    )
 
 
 def amendable_order(
@@ -52,10 +73,11 @@ def amendable_order(
 
 
 def _is_same_kind(order: Order, wanted: PlannedOrder) -> bool:
-    """Nothing filled, no cancel under way, and equal in all that an amendment cannot change."""
+    """Ours, nothing filled, no cancel under way, and equal in all that an amendment cannot change."""
     request = order.request
     return (
-        order.filled_quantity == ZERO
+        not order.is_external
+        and order.filled_quantity == ZERO
         and order.cancel_requested_at is None
         and request.time_in_force is wanted.time_in_force
         and request.reduce_only == wanted.reduce_only

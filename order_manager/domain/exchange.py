@@ -1,10 +1,14 @@
-"""What the exchange hands back besides order reports: acceptances, evidence, executions."""
+"""What the exchange hands back besides order reports: acceptances, evidence, executions, positions."""
 
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 
 from order_manager.domain.orders import Category, OrderReport
 from order_manager.domain.positions import Fill
+
+# Executions that fill an order (docs/v5/enum, execType); Funding, Settle and the like only book money.
+TRADES = frozenset({"Trade", "AdlTrade", "BustTrade", "BlockTrade", "FutureSpread"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,3 +46,23 @@ class Execution:
     is_maker: bool
     exec_type: str
     executed_at: datetime
+
+    @property
+    def is_trade(self) -> bool:
+        """Whether it fills an order."""
+        return self.exec_type in TRADES
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PositionReport:
+    """One leg of a position as the exchange shows it."""
+
+    symbol: str
+    category: Category
+    position_idx: int
+    size: Decimal  # base, negative: short
+    average_price: Decimal | None
+    mark_price: Decimal | None
+
+
+Update = OrderReport | Execution | PositionReport

@@ -110,6 +110,7 @@ class Order:
     created_at: datetime | None = None
     updated_at: datetime | None = None
     executed_at: datetime | None = None
+    unseen_since: datetime | None = None  # first look at which the exchange showed it nowhere; None: it shows
     announced: frozenset[OrderEvent] = frozenset()  # kinds of events that others heard so far
 
     @property

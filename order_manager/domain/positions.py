@@ -80,10 +80,21 @@ class Position:
     def leg_for(self, position_idx: int) -> Leg:
         return (self.net, self.long, self.short)[position_idx]
 
+    @property
+    def legs(self) -> dict[int, Leg]:
+        """Bybit positionIdx -> leg, of the legs that the mode has."""
+        return {0: self.net} if self.mode is PositionMode.ONE_WAY else {1: self.long, 2: self.short}
+
+    def with_leg(self, position_idx: int, leg: Leg) -> "Position":
+        if position_idx == 0:
+            return replace(self, net=leg)
+        return replace(self, long=leg) if position_idx == 1 else replace(self, short=leg)
+
+    def with_fee(self, position_idx: int, fee: Decimal) -> "Position":
+        """After a fee that became known later than its fill; quote, positive: paid."""
+        leg = self.leg_for(position_idx)
+        return self.with_leg(position_idx, replace(leg, fees=leg.fees + fee))
+
     def with_fill(self, position_idx: int, fill: Fill) -> "Position":
         """After a fill of an order with this Bybit positionIdx (0 one-way, 1 long leg, 2 short leg)."""
-        name = ("net", "long", "short")[position_idx]
-        leg = apply_fill(self.leg_for(position_idx), fill)
-        if name == "net":
-            return replace(self, net=leg)
-        return replace(self, long=leg) if name == "long" else replace(self, short=leg)
+        return self.with_leg(position_idx, apply_fill(self.leg_for(position_idx), fill))

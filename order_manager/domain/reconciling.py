@@ -22,7 +22,6 @@ from decimal import Decimal
 from order_manager.domain.orders import ZERO, Order, OrderEvent, OrderReport, OrderStatus, OrderType
 from order_manager.domain.positions import Fill
 
-
 TERMINAL_EVENTS = {
     OrderStatus.FILLED: OrderEvent.FILLED,
     OrderStatus.CANCELLED: OrderEvent.CANCELLED,
@@ -82,9 +81,9 @@ def apply_report(order: Order, report: OrderReport) -> Correction | None:
         return None
     if order.exchange_order_id not in (None, report.exchange_order_id):
         return None
-    if order.status.is_terminal and order.exchange_order_id is None:
-        # That it never reached the exchange was our conclusion, and it was wrong: only the exchange knows.
-        order = replace(order, status=OrderStatus.PENDING, reason=None)
+    if order.status.is_terminal and (order.exchange_order_id is None or order.unseen_since is not None):
+        # That it never reached the exchange, or is over, was our conclusion. Only the exchange knows.
+        order = replace(order, status=_open_status(order.filled_quantity), reason=None)
     terms = _merged_terms(order, report)
     filled = max(order.filled_quantity, report.filled_quantity)
     status = _merged_status(order, report, filled, terms.quantity)
@@ -100,6 +99,7 @@ def apply_report(order: Order, report: OrderReport) -> Correction | None:
         reason=_merged_reason(order, report, status),
         exchange_updated_at=max(order.exchange_updated_at or report.updated_at, report.updated_at),
         executed_at=_merged_executed_at(order, report),
+        unseen_since=None,
     )
     modification = _modification(order, after, report)
     events = _events(order, after, report, is_modified=modification is not None)
@@ -136,6 +136,10 @@ def _merged_status(order: Order, report: OrderReport, filled: Decimal, quantity:
         return OrderStatus.CANCELLED
     if OrderStatus.REJECTED in claims:
         return OrderStatus.REJECTED
+    return _open_status(filled)
+
+
+def _open_status(filled: Decimal) -> OrderStatus:
     return OrderStatus.PARTIALLY_FILLED if filled > 0 else OrderStatus.PENDING
 
 
@@ -197,9 +201,7 @@ def _correction(
     )
 
 
-def _events(
-    before: Order, after: Order, report: OrderReport, *, is_modified: bool
-) -> tuple[OrderEvent, ...]:
+def _events(before: Order, after: Order, report: OrderReport, *, is_modified: bool) -> tuple[OrderEvent, ...]:
     events = [] if OrderEvent.CREATED in before.announced else [OrderEvent.CREATED]
     if is_modified:
         events.append(OrderEvent.MODIFIED)
@@ -223,14 +225,19 @@ def _fill_price(before: Order, after: Order) -> Decimal:
     return price if price > 0 else after.average_price or ZERO
 
 
-def absence_proves_ended(order: Order, *, asked_at: datetime, retention_s: float) -> bool:
-    """Does "no such order", asked at `asked_at`, prove that an order which once was there is over?
+def absence_proves_ended(order: Order, *, asked_at: datetime, retention_s: float, unseen_s: float) -> bool:
+    """Does "no such order", asked at `asked_at`, show that an order which once was there is over?
 
     The exchange shows every open order, and a closed one for at least its retention: cancelled without a
-    fill 24 hours (order/history). So only of an order that we last heard of before that.
+    fill 24 hours (order/history). So only of an order that we last heard of before that, and that has shown
+    nowhere for `unseen_s`: one empty answer can be a service that restarts.
     """
-    heard_at = order.exchange_updated_at or order.updated_at or order.created_at
-    return heard_at is not None and asked_at - heard_at > timedelta(seconds=retention_s)
+    heard_at = order.exchange_updated_at or order.created_at
+    if heard_at is None or order.unseen_since is None:
+        return False
+    return asked_at - heard_at > timedelta(seconds=retention_s) and (
+        asked_at - order.unseen_since > timedelta(seconds=unseen_s)
+    )
 
 
 def absence_proves_never_accepted(

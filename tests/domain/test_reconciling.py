@@ -246,7 +246,17 @@ def test_absence_is_proof_only_when_the_request_can_no_longer_arrive(asked_at, p
     assert answer is proven
 
 
-@pytest.mark.parametrize(("asked_at", "proven"), [(86401, False), (86402, True)])
-def test_absence_ends_an_order_only_after_the_exchange_has_forgotten_it(asked_at, proven):
-    order = an_order(exchange_updated_at=at(1))
-    assert absence_proves_ended(order, asked_at=at(asked_at), retention_s=86400) is proven
+@pytest.mark.parametrize(
+    ("asked_at", "unseen_since", "proven"),
+    [(86401, 100, False), (86402, 100, True), (86402, None, False), (86402, 86000, False)],
+)
+def test_absence_ends_an_order_only_after_the_exchange_has_forgotten_it(asked_at, unseen_since, proven):
+    order = an_order(exchange_updated_at=at(1), unseen_since=unseen_since and at(unseen_since))
+    answer = absence_proves_ended(order, asked_at=at(asked_at), retention_s=86400, unseen_s=600)
+    assert answer is proven
+
+
+def test_an_end_that_was_only_presumed_is_taken_back():
+    presumed = an_order(status=CANCELLED, reason="forgotten", unseen_since=at(5))
+    found = correction(presumed)
+    assert (found.order.status, found.order.reason, found.order.unseen_since) == (PENDING, None, None)
