@@ -40,11 +40,13 @@ def upgrade() -> None:
         sa.Column("size_after", sa.Numeric(precision=38, scale=18), nullable=False),
         sa.Column("average_price_before", sa.Numeric(precision=38, scale=18), nullable=True),
         sa.Column("average_price_after", sa.Numeric(precision=38, scale=18), nullable=True),
+        sa.Column("source", sa.String(length=10), nullable=False, comment="which side was right"),
         sa.Column("reason", sa.Text(), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
         sa.CheckConstraint("mode IN ('one_way', 'hedge')", name=op.f("ck_position_adjustments_mode")),
+        sa.CheckConstraint("source IN ('exchange', 'fills')", name=op.f("ck_position_adjustments_source")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_position_adjustments")),
-        comment="what no fill explains: a leg set to what the exchange shows, and why",
+        comment="what no fill explains: a leg set right, and why",
     )
     op.create_index("ix_position_adjustments_asset", "position_adjustments", ["asset", "id"], unique=False)
     op.create_table(
@@ -63,6 +65,13 @@ def upgrade() -> None:
         comment="comparisons with the exchange that somebody asked for",
     )
     op.create_index("ix_executions_exchange_order_id", "executions", ["exchange_order_id"], unique=False)
+    op.create_index(
+        "ix_executions_without_order",
+        "executions",
+        ["symbol"],
+        unique=False,
+        postgresql_where=sa.text("order_id IS NULL"),
+    )
     op.add_column(
         "lanes",
         sa.Column(
@@ -111,6 +120,15 @@ def upgrade() -> None:
     op.add_column(
         "orders",
         sa.Column(
+            "unseen_since",
+            sa.DateTime(timezone=True),
+            nullable=True,
+            comment="first look at which the exchange showed it nowhere",
+        ),
+    )
+    op.add_column(
+        "orders",
+        sa.Column(
             "announced",
             postgresql.ARRAY(sa.Text()),
             server_default="{}",
@@ -127,6 +145,7 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     op.drop_column("orders", "announced")
+    op.drop_column("orders", "unseen_since")
     op.drop_column("lanes", "reconcile_error")
     op.drop_column("lanes", "reconcile_failed_at")
     op.drop_column("lanes", "discrepancies")
@@ -135,6 +154,9 @@ def downgrade() -> None:
     op.drop_column("lanes", "reconciled_at")
     op.drop_column("lanes", "validate_requested_at")
     op.drop_column("lanes", "reconcile_requested_at")
+    op.drop_index(
+        "ix_executions_without_order", table_name="executions", postgresql_where=sa.text("order_id IS NULL")
+    )
     op.drop_index("ix_executions_exchange_order_id", table_name="executions")
     op.drop_table("sync_runs")
     op.drop_index("ix_position_adjustments_asset", table_name="position_adjustments")

@@ -6,7 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Connection, Engine, bindparam, exists, func, insert, or_, select, text, update
+from sqlalchemy import Connection, Engine, bindparam, delete, exists, func, insert, or_, select, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from order_manager.database import outbox
@@ -15,6 +15,7 @@ from order_manager.database.locks import ARRIVAL_LOCK
 from order_manager.database.rows import instrument_from, instrument_values, signal_from, signal_values
 from order_manager.database.tables import (
     dead_letters,
+    exchange_updates,
     instruments,
     lanes,
     order_events,
@@ -213,6 +214,13 @@ class Inbox:
         with self._engine.connect() as connection:
             return [signal_from(row) for row in connection.execute(statement).mappings()]
 
+    def discard_updates(self, symbol: str) -> int:
+        """Forget what the exchange told of a symbol that can have no lane; returns how many updates."""
+        with self._engine.connect() as connection:
+            return connection.execute(
+                delete(exchange_updates).where(exchange_updates.c.symbol == symbol)
+            ).rowcount
+
     def forgotten(self, *, older_than_s: float) -> list[tuple[str, bool]]:
         """(symbol, has a lane) where signals, in-flight orders or events wait longer than they should."""
         age = func.make_interval(0, 0, 0, 0, 0, 0, older_than_s)
@@ -226,6 +234,8 @@ class Inbox:
             or_(orders.c.exchange_order_id.is_(None), orders.c.cancel_requested_at.is_not(None)),
             orders.c.updated_at < func.now() - age,
         )
+        untold = select(exchange_updates.c.symbol).where(exchange_updates.c.received_at < func.now() - age)
+        unreconciled = select(lanes.c.symbol).where(lanes.c.reconcile_requested_at < func.now() - age, due)
         unpublished = select(order_events.c.symbol).where(
             order_events.c.published_at.is_(None), order_events.c.created_at < func.now() - age
         )
@@ -234,7 +244,7 @@ class Inbox:
             select(work.c.symbol)
             .select_from(work.outerjoin(lanes, lanes.c.symbol == work.c.symbol))
             .where(or_(lanes.c.id.is_(None), due))
-            .union(unpublished)  # a blocked lane still publishes
+            .union(unreconciled, untold, unpublished)  # a blocked lane still hears and publishes
             .subquery()
         )
         statement = select(names.c.symbol, lanes.c.id.is_not(None).label("has_lane")).select_from(
@@ -243,10 +253,13 @@ class Inbox:
         with self._engine.connect() as connection:
             return [(row.symbol, row.has_lane) for row in connection.execute(statement)]
 
-    def symbols_with_open_orders(self) -> list[str]:
+    def symbols_with_open_orders(self, *, created_before: datetime | None = None) -> list[str]:
+        """Symbols with open orders; with `created_before` only those with one as old as that."""
         statement = (
             select(orders.c.symbol).where(orders.c.status.in_(["pending", "partially_filled"])).distinct()
         )
+        if created_before is not None:
+            statement = statement.where(orders.c.created_at < created_before)
         with self._engine.connect() as connection:
             return [row.symbol for row in connection.execute(statement)]
 

@@ -19,6 +19,7 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 from order_manager.database import lane_sql, outbox
 from order_manager.database.decision import Decision
 from order_manager.database.engine import transaction
+from order_manager.database.lane_upkeep import LaneUpkeep
 from order_manager.database.locks import LANE_LOCK
 from order_manager.database.rows import (
     order_from,
@@ -113,19 +114,27 @@ class LaneStore:
             if not connection.invalidated:
                 keys = {"lock_class": LANE_LOCK, "id": lane.lane_id, "symbol": symbol}
                 left = connection.exec_driver_sql(lane_sql.LEAVE, keys).one()
-                lane.is_work_left = bool(left.is_due and left.has_signals)
+                is_due = left.has_signals or left.reconcile_requested_at is not None
+                lane.is_work_left = bool(left.has_updates or (left.is_due and is_due))
 
 
-class Lane:
+class Lane(LaneUpkeep):
     """One symbol, while this process holds its lock. Every method is one transaction."""
 
     def __init__(self, connection: Connection, symbol: str, preview: Row[Any]) -> None:
-        self._connection = connection
-        self.symbol = symbol
-        self.lane_id: int = preview.id
+        super().__init__(connection, symbol, preview.id)
         self.retry_at: datetime | None = preview.retry_at
         self.has_events: bool = preview.has_events
-        self.has_something = bool(preview.has_signals or preview.has_events or preview.has_unsettled)
+        self.has_updates: bool = preview.has_updates
+        self.reconcile_requested_at = preview.reconcile_requested_at
+        self.validate_requested_at = preview.validate_requested_at
+        self.has_something = bool(
+            preview.has_signals
+            or preview.has_events
+            or preview.has_unsettled
+            or preview.has_updates
+            or preview.reconcile_requested_at is not None
+        )
         self.balance_at: datetime | None = preview.balance_at
         self.is_work_left = False  # told on leaving: signals arrived that this holder did not see
         self._fresh: list[tuple[int, Event]] = []  # written here and not yet published

@@ -24,7 +24,10 @@ PREVIEW = Prepared(
     ) AS has_events, EXISTS (
         SELECT 1 FROM orders o WHERE o.symbol = :symbol AND o.status IN ('pending', 'partially_filled')
             AND (o.exchange_order_id IS NULL OR o.cancel_requested_at IS NOT NULL)
-    ) AS has_unsettled, (SELECT balance_at FROM account_state WHERE id = 1) AS balance_at
+    ) AS has_unsettled, EXISTS (
+        SELECT 1 FROM exchange_updates u WHERE u.symbol = :symbol
+    ) AS has_updates, lanes.reconcile_requested_at, lanes.validate_requested_at,
+        (SELECT balance_at FROM account_state WHERE id = 1) AS balance_at
     FROM lanes WHERE lanes.symbol = :symbol
 """,
     symbol="text",
@@ -137,7 +140,8 @@ RECORD = Prepared(
             fees = :fees, base_fees = :base_fees, reason = :reason, intended_at = :intended_at,
             cancel_requested_at = :cancel_requested_at,
             exchange_updated_at = :exchange_updated_at, executed_at = :executed_at, updated_at = :updated_at,
-            event_sequence = event_sequence + :event_count,
+            event_sequence = event_sequence + :event_count, announced = :announced,
+            unseen_since = :unseen_since,
             amend_quantity = CASE WHEN (amend_quantity, amend_price) IS NOT DISTINCT FROM
                 (CAST(:quantity AS numeric), CAST(:price AS numeric)) THEN NULL ELSE amend_quantity END,
             amend_price = CASE WHEN (amend_quantity, amend_price) IS NOT DISTINCT FROM
@@ -178,6 +182,8 @@ RECORD = Prepared(
     executed_at="timestamptz",
     updated_at="timestamptz",
     event_count="integer",
+    announced="text[]",
+    unseen_since="timestamptz",
     positions="jsonb",
     events="jsonb",
 )
@@ -188,7 +194,7 @@ ACCEPT = Prepared(
     """
     WITH accepted AS (
         UPDATE orders SET exchange_order_id = :exchange_order_id, accepted_at = :now, updated_at = :now,
-            event_sequence = event_sequence + 1
+            event_sequence = event_sequence + 1, announced = array_append(announced, :event_type)
         WHERE id = :id
     ), finished AS (
         UPDATE trading_signals SET state = 'executed', finished_at = :now

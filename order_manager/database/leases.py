@@ -31,6 +31,9 @@ _VIEW = text("""
 """)
 _TRY = text("SELECT pg_try_advisory_lock(:class, :id)")
 _TRY_SHARED = text("SELECT pg_try_advisory_lock_shared(:class, :id)")
+_RECONCILE = text(
+    "UPDATE lanes SET reconcile_requested_at = clock_timestamp() WHERE id = ANY(CAST(:ids AS integer[]))"
+)
 _RELEASE = text("SELECT pg_advisory_unlock(:class, :id)")
 
 
@@ -45,8 +48,12 @@ class Turnover:
 class WorkerLeases:
     """One worker's leases. When its session ends, all of them are free at once."""
 
-    def __init__(self, engine: Engine, *, bound_symbols: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self, engine: Engine, *, bound_symbols: tuple[str, ...] = (), reconcile: bool = True
+    ) -> None:
+        """With `reconcile` each lane that is gained is to be compared with the exchange first."""
         self._engine = engine
+        self._reconcile = reconcile
         self._bound_symbols = bound_symbols
         self._connection: Connection | None = None
         self._mine: dict[int, str] = {}
@@ -102,12 +109,16 @@ class WorkerLeases:
         for number in change.release:
             connection.execute(_RELEASE, {"class": LEASE_LOCK, "id": number})
             lost.append(self._mine.pop(number))
-        gained = []
-        for number in change.take:
-            if connection.execute(_TRY, {"class": LEASE_LOCK, "id": number}).scalar():
-                self._mine[number] = lanes[number]
-                gained.append(lanes[number])
-        return Turnover(lost=tuple(lost), gained=tuple(gained))
+        gained = [
+            number
+            for number in change.take
+            if connection.execute(_TRY, {"class": LEASE_LOCK, "id": number}).scalar()
+        ]
+        self._mine |= {number: lanes[number] for number in gained}
+        if gained and self._reconcile:
+            # Nobody may have followed the exchange meanwhile: compare before the first signal.
+            connection.execute(_RECONCILE, {"ids": gained})
+        return Turnover(lost=tuple(lost), gained=tuple(lanes[number] for number in gained))
 
     def _let_go_in_child(self) -> None:
         """A child that outlives us must not keep our session, and with it our leases, alive."""

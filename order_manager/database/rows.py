@@ -10,6 +10,7 @@ from order_manager.domain.instruments import Instrument
 from order_manager.domain.orders import (
     Category,
     Order,
+    OrderEvent,
     OrderRequest,
     OrderStatus,
     OrderType,
@@ -69,6 +70,8 @@ def order_from(row: RowMapping) -> Order:
         created_at=row["created_at"],
         updated_at=row["updated_at"],
         executed_at=row["executed_at"],
+        unseen_since=row["unseen_since"],
+        announced=frozenset(map(OrderEvent, row["announced"])),
     )
 
 
@@ -103,6 +106,8 @@ def order_values(order: Order) -> dict[str, Any]:
         "created_at": order.created_at,
         "updated_at": order.updated_at,
         "executed_at": order.executed_at,
+        "unseen_since": order.unseen_since,
+        "announced": sorted(order.announced),
     }
 
 

@@ -137,6 +137,7 @@ orders = Table(
     Column("exchange_updated_at", MOMENT, comment="the exchange's clock"),
     Column("executed_at", MOMENT),
     Column("event_sequence", Integer, nullable=False, server_default="0"),
+    Column("unseen_since", MOMENT, comment="first look at which the exchange showed it nowhere"),
     Column("announced", ARRAY(Text), nullable=False, server_default="{}", comment="event types so far"),
     Column("trace_id", String(100)),
     Column("created_at", MOMENT, nullable=False, server_default=func.now()),
@@ -176,6 +177,7 @@ executions = Table(
 )
 Index("ix_executions_order_id", executions.c.order_id)
 Index("ix_executions_exchange_order_id", executions.c.exchange_order_id)
+Index("ix_executions_without_order", executions.c.symbol, postgresql_where=executions.c.order_id.is_(None))
 Index("ix_executions_symbol_executed_at", executions.c.symbol, executions.c.executed_at)
 
 exchange_updates = Table(
@@ -237,10 +239,12 @@ position_adjustments = Table(
     Column("size_after", MONEY, nullable=False),
     Column("average_price_before", MONEY),
     Column("average_price_after", MONEY),
+    Column("source", String(10), nullable=False, comment="which side was right"),
     Column("reason", Text, nullable=False),
     Column("created_at", MOMENT, nullable=False, server_default=func.now()),
     _closed_set("mode", "one_way", "hedge"),
-    comment="what no fill explains: a leg set to what the exchange shows, and why",
+    _closed_set("source", "exchange", "fills"),
+    comment="what no fill explains: a leg set right, and why",
 )
 Index("ix_position_adjustments_asset", position_adjustments.c.asset, position_adjustments.c.id)
 

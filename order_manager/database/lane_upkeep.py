@@ -1,0 +1,189 @@
+"""What a lane does beside signals: apply what the exchange told, and compare with it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+
+from sqlalchemy import Connection, insert
+from sqlalchemy.dialects.postgresql import insert as upsert
+
+from order_manager.database import outbox, upkeep_sql
+from order_manager.database.engine import transaction
+from order_manager.database.rows import order_from, order_values, position_from, position_values, some
+from order_manager.database.tables import orders
+from order_manager.database.update_rows import execution_values, update_from
+from order_manager.domain.events import Event
+from order_manager.domain.exchange import TRADES, Execution, Update
+from order_manager.domain.orders import Order
+from order_manager.domain.positions import Position, PositionMode
+from order_manager.domain.validating import LegDifference
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recount:
+    """What the fills of a symbol come to."""
+
+    sizes: Mapping[int, Decimal]  # Bybit positionIdx -> base, signed
+    incomplete: int  # orders of which not every execution is known
+
+
+class LaneUpkeep:
+    """The half of a lane that is not about signals; `database.lane.Lane` is both."""
+
+    def __init__(self, connection: Connection, symbol: str, lane_id: int) -> None:
+        self._connection = connection
+        self.symbol = symbol
+        self.lane_id = lane_id
+        self.has_events = False
+        self.reconcile_requested_at: datetime | None = None
+        self.validate_requested_at: datetime | None = None
+
+    # What the exchange told
+
+    def updates(self, limit: int) -> list[tuple[int, Update]]:
+        """The oldest that wait, in order of arrival, with their numbers."""
+        rows = upkeep_sql.UPDATES(self._connection, {"symbol": self.symbol, "limit": limit})
+        return [(row.id, update_from(row.kind, row.body)) for row in rows]
+
+    def drop_updates(self, numbers: Sequence[int]) -> None:
+        upkeep_sql.DROP_UPDATES(self._connection, {"ids": list(numbers)})
+
+    def find_orders(
+        self, *, exchange_order_ids: Sequence[str] = (), client_order_ids: Sequence[str] = ()
+    ) -> list[Order]:
+        """Orders of the symbol that go by any of these ids, ended ones too."""
+        rows = upkeep_sql.FIND_ORDERS(
+            self._connection,
+            {
+                "symbol": self.symbol,
+                "exchange_order_ids": list(exchange_order_ids),
+                "client_order_ids": list(client_order_ids),
+            },
+        )
+        return [order_from(row) for row in rows.mappings()]
+
+    def adopt(self, order: Order, *, spare_id: str) -> Order:
+        """Record an order that we did not place; under `spare_id` where its client_order_id is taken."""
+        values = {**order_values(order), "is_external": True}
+        statement = upsert(orders).on_conflict_do_nothing().returning(orders)
+        row = self._connection.execute(statement, values).mappings().first()
+        if row is None:
+            values["client_order_id"] = spare_id
+            row = self._connection.execute(insert(orders).returning(orders), values).mappings().one()
+        return order_from(row)
+
+    def book_executions(self, executions: Sequence[Execution]) -> list[str]:
+        """Keep each once. Returns the exchange_order_ids that have traded more than we know of."""
+        if not executions:
+            return []
+        rows = [execution_values(execution) for execution in executions]
+        upkeep_sql.BOOK_EXECUTIONS(self._connection, {"executions": rows})
+        ids = sorted({execution.exchange_order_id for execution in executions if execution.is_trade})
+        behind = upkeep_sql.BEHIND(
+            self._connection,
+            {"exchange_order_ids": ids, "symbol": self.symbol, "trades": sorted(TRADES)},
+        )
+        return [row.exchange_order_id for row in behind]
+
+    def executions_known_until(self) -> datetime:
+        """The exchange's clock, of the newest execution; when the lane was opened, before there is one."""
+        moment: datetime = self._connection.execute(
+            upkeep_sql.KNOWN_UNTIL, {"symbol": self.symbol}
+        ).scalar_one()
+        return moment
+
+    def executions_without_order(self, limit: int) -> list[str]:
+        """exchange_order_ids of recent fills whose order we do not know."""
+        values = {"symbol": self.symbol, "trades": sorted(TRADES), "limit": limit}
+        rows = self._connection.execute(upkeep_sql.WITHOUT_ORDER, values)
+        return [row.exchange_order_id for row in rows]
+
+    def save_mark_price(self, mark_price: Decimal) -> None:
+        self._connection.execute(
+            upkeep_sql.SAVE_MARK_PRICE, {"symbol": self.symbol, "mark_price": mark_price}
+        )
+
+    # Positions
+
+    def stored_positions(self) -> list[Position]:
+        """One per mode that the account ever was in."""
+        rows = self._connection.execute(upkeep_sql.STORED_LEGS, {"symbol": self.symbol}).mappings()
+        return [position_from(row, symbol=self.symbol, mode=PositionMode(row["mode"])) for row in rows.all()]
+
+    def correct_leg(
+        self,
+        position: Position,
+        difference: LegDifference,
+        *,
+        source: str,
+        reason: str,
+        events: Sequence[Event],
+    ) -> None:
+        """Store `position`, in which a leg was set to what `source` says, with the reason and the events."""
+        with transaction(self._connection):
+            self._connection.execute(
+                upkeep_sql.CORRECT_LEG,
+                {
+                    **position_values(position),
+                    "position_idx": difference.position_idx,
+                    "size_before": difference.stored.size,
+                    "size_after": difference.size,
+                    "average_price_before": difference.stored.average_price,
+                    "average_price_after": difference.average_price,
+                    "source": source,
+                    "reason": reason,
+                },
+            )
+            outbox.add(self._connection, events)
+        self.has_events = self.has_events or bool(events)
+
+    def recount(self, base_coin: str) -> Recount:
+        """Add up the fills and the adjustments; on spot, fees in `base_coin` are not held."""
+        rows = self._connection.execute(
+            upkeep_sql.RECOUNT, {"symbol": self.symbol, "base_coin": base_coin, "trades": sorted(TRADES)}
+        ).all()
+        return Recount(
+            sizes={row.position_idx: some(row.size) for row in rows},
+            incomplete=sum(row.incomplete for row in rows),
+        )
+
+    def orders_without_all_executions(self, limit: int) -> list[Order]:
+        """Newest first: orders whose executions do not add up to what is filled."""
+        values = {"symbol": self.symbol, "limit": limit, "trades": sorted(TRADES)}
+        rows = self._connection.execute(upkeep_sql.INCOMPLETE, values).mappings()
+        return [order_from(row) for row in rows]
+
+    # Requests
+
+    def request_cancels(self, stale: Sequence[Order], *, reason: str, now: datetime) -> None:
+        """Remember that these are to be cancelled, before the exchange hears of it."""
+        ids = [order.id for order in stale]
+        self._connection.execute(upkeep_sql.REQUEST_CANCEL, {"ids": ids, "reason": reason, "now": now})
+
+    def request_reconciliation(self) -> None:
+        """Have this very holder, or the next, compare with the exchange."""
+        self.reconcile_requested_at = self._connection.execute(
+            upkeep_sql.REQUEST_RECONCILIATION, {"id": self.lane_id}
+        ).scalar_one()
+
+    def finish_reconciliation(
+        self, *, began_at: datetime, seen: int, corrected: int, discrepancies: int
+    ) -> None:
+        """The comparison that began at `began_at` is complete."""
+        self._connection.execute(
+            upkeep_sql.RECONCILED,
+            {
+                "id": self.lane_id,
+                "began_at": began_at,
+                "seen": seen,
+                "corrected": corrected,
+                "discrepancies": discrepancies,
+                "requested_at": self.reconcile_requested_at,
+                "validation_requested_at": self.validate_requested_at,
+            },
+        )
+        self.reconcile_requested_at = self.validate_requested_at = None
+
+    def fail_reconciliation(self, error: str) -> None:
+        self._connection.execute(upkeep_sql.RECONCILE_FAILED, {"id": self.lane_id, "error": error[:500]})
