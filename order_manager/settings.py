@@ -137,6 +137,11 @@ class Settings(BaseSettings):
     position_manager_api_key: SecretStr = Field(
         SecretStr(""), validation_alias="POSITION_MANAGER_API_KEY", description="Position Manager key"
     )
+    position_manager_fallback: Literal["refuse", "own"] = Field(
+        "refuse",
+        validation_alias=_om("POSITION_MANAGER_FALLBACK"),
+        description="while it is away, own: our numbers count; refuse: they do only for what reduces",
+    )
 
     # Trading rules
     enable_dry_run: bool = Field(
@@ -191,6 +196,11 @@ class Settings(BaseSettings):
         False,
         validation_alias=_om("CANCEL_PARTIALLY_FILLED"),
         description="partially filled orders are cancelled too",
+    )
+    cancel_external_orders: bool = Field(
+        False,
+        validation_alias=_om("CANCEL_EXTERNAL_ORDERS"),
+        description="orders that we did not place are cancelled too",
     )
     enable_order_amending: bool = Field(
         False, validation_alias=_om("ENABLE_ORDER_AMENDING"), description="amend rather than cancel and place"

@@ -19,14 +19,19 @@ from order_manager.database.engine import connect
 from order_manager.database.inbox import Inbox
 from order_manager.database.lane import LaneStore
 from order_manager.database.snapshots import PositionSnapshots
+from order_manager.database.sync import SyncStore
+from order_manager.database.updates import UpdateStore
 from order_manager.domain.orders import Category
+from order_manager.domain.portfolio import OURS, View
 from order_manager.domain.state import TradingRules
 from order_manager.messaging.publisher import EventPublisher
-from order_manager.services.desk import Desk, Patience
+from order_manager.partners.position_manager import PositionManager
+from order_manager.services.desk import Desk, Patience, utc_now
 from order_manager.services.pausing import Pause
 from order_manager.services.ports import Exchange, Publisher
 from order_manager.services.remembering import Remembered
 from order_manager.services.run_lane import Lanes
+from order_manager.services.view_positions import PositionViews
 from order_manager.settings import Settings, load_settings
 
 INSTRUMENT_MAX_AGE_S = 30.0  # a symbol's rules are read from the database again after this
@@ -39,8 +44,11 @@ class Runtime:
     settings: Settings
     engine: Engine  # sessions without a time-out: the consumer, the sweeps, the web
     inbox: Inbox
+    updates: UpdateStore
+    sync_runs: SyncStore
     lanes: Lanes
     snapshots: PositionSnapshots
+    position_manager: PositionManager | None
     exchange: Exchange
     publisher: Publisher
     desk: Desk
@@ -60,19 +68,24 @@ def build_runtime(settings: Settings) -> Runtime:
     exchange = build_exchange(settings, pause=pause)
     publisher = EventPublisher(settings.broker_url, is_rabbitmq=settings.broker_is_rabbitmq)
     inbox = Inbox(engine)
+    market = Remembered(exchange.market, max_age_s=settings.market_data_max_age_s)
+    position_manager = build_position_manager(settings)
     desk = Desk(
         exchange=exchange,
         publisher=publisher,
         rules=trading_rules(settings),
+        view=position_view(settings, position_manager),
         category=category,
         instrument=Remembered(
             lambda symbol: inbox.instrument(symbol, category.value), max_age_s=INSTRUMENT_MAX_AGE_S
         ),
-        market=Remembered(exchange.market, max_age_s=settings.market_data_max_age_s),
+        market=market,
+        last_market=market.last,
         patience=Patience(
             recv_window_s=settings.recv_window_ms / 1000,
             execution_timeout_s=settings.order_execution_timeout_s,
             balance_max_age_s=settings.balance_max_age_s,
+            stale_s=settings.cancel_stale_order_timeout_s,
         ),
         pause=pause,
     )
@@ -80,8 +93,11 @@ def build_runtime(settings: Settings) -> Runtime:
         settings=settings,
         engine=engine,
         inbox=inbox,
+        updates=UpdateStore(engine),
+        sync_runs=SyncStore(engine),
         lanes=LaneStore(lane_engine),
         snapshots=PositionSnapshots(engine),
+        position_manager=position_manager,
         exchange=exchange,
         publisher=publisher,
         desk=desk,
@@ -112,6 +128,23 @@ def build_exchange(settings: Settings, *, pause: Callable[[float], None]) -> Byb
     )
 
 
+def build_position_manager(settings: Settings) -> PositionManager | None:
+    if settings.position_manager_host is None:
+        return None
+    return PositionManager(
+        f"http://{settings.position_manager_host}:{settings.position_manager_port}",
+        api_key=settings.position_manager_api_key.get_secret_value(),
+    )
+
+
+def position_view(settings: Settings, manager: PositionManager | None) -> Callable[[str], View]:
+    """Whose position and exposure decisions use."""
+    if manager is None:
+        return lambda symbol: OURS
+    may_fall_back = settings.position_manager_fallback == "own"
+    return PositionViews(manager=manager, may_fall_back=may_fall_back, now=utc_now)
+
+
 def account_name(settings: Settings) -> str:
     """What distinguishes accounts that share a Redis: the environment and a digest of the key."""
     digest = hashlib.sha256(settings.bybit_api_key.get_secret_value().encode()).hexdigest()
@@ -131,6 +164,7 @@ def trading_rules(settings: Settings) -> TradingRules:
         limit_order_price_offset_ratio=settings.limit_order_price_offset_ratio,
         cancel_opposite_orders_only=settings.cancel_opposite_orders_only,
         cancel_partially_filled=settings.cancel_partially_filled,
+        cancel_external_orders=settings.cancel_external_orders,
         enable_order_amending=settings.enable_order_amending,
         enable_balance_check=settings.enable_balance_check,
         enable_order_size_reduction=settings.enable_order_size_reduction,

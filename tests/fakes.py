@@ -20,7 +20,7 @@ from order_manager.domain.orders import (
     Side,
     TimeInForce,
 )
-from order_manager.domain.positions import Fill, PositionMode
+from order_manager.domain.positions import Fill, Position, PositionMode
 from order_manager.domain.state import Market
 from order_manager.errors import ExchangeError, InsufficientBalance, OrderNotFound, Refused
 from order_manager.services.pausing import Pause
@@ -95,6 +95,8 @@ class FakeExchange:
         self.signed_at: list[datetime] = []
         self.balance = Decimal(100_000)
         self.mode = PositionMode.ONE_WAY
+        self.positions: dict[str, Position] = {}  # instead of what the fills come to
+        self.coins: dict[str, Decimal] = {}
         self.list_symbol("BTCUSDT")
 
     # Scripting
@@ -256,7 +258,10 @@ class FakeExchange:
             self.fill(request.client_order_id, request.quantity, price=touch)
         return report
 
-    def cancel_order(self, symbol: str, client_order_id: str) -> None:
+    def cancel_order(
+        self, symbol: str, client_order_id: str, *, exchange_order_id: str | None = None
+    ) -> None:
+        client_order_id = self._name(client_order_id, exchange_order_id)
         with self._called("cancel_order", client_order_id):
             self._open(client_order_id)
             self.end(client_order_id, reason="CancelByUser")
@@ -274,7 +279,10 @@ class FakeExchange:
             raise OrderNotFound("order not exists or too late", ret_code=110001)
         return report
 
-    def evidence(self, symbol: str, client_order_id: str) -> Evidence:
+    def evidence(
+        self, symbol: str, client_order_id: str, *, exchange_order_id: str | None = None
+    ) -> Evidence:
+        client_order_id = self._name(client_order_id, exchange_order_id)
         with self._called("evidence", client_order_id):
             is_hidden = client_order_id in self._hidden
             report = None if is_hidden else self.reports.get(client_order_id)
@@ -283,11 +291,51 @@ class FakeExchange:
     def open_orders(self, symbol: str) -> tuple[OrderReport, ...]:
         with self._called("open_orders", symbol):
             mine = [report for report in self.reports.values() if report.symbol == symbol]
-            return tuple(report for report in mine if not report.status.is_terminal)
+            return tuple(
+                report
+                for report in mine
+                if not report.status.is_terminal and report.client_order_id not in self._hidden
+            )
 
-    def executions(self, symbol: str, client_order_id: str) -> tuple[Execution, ...]:
+    def executions(
+        self, symbol: str, client_order_id: str, *, exchange_order_id: str | None = None
+    ) -> tuple[Execution, ...]:
+        client_order_id = self._name(client_order_id, exchange_order_id)
         with self._called("executions", client_order_id):
             return tuple(self.fills.get(client_order_id, ()))
+
+    def executions_since(self, symbol: str, since: datetime) -> tuple[Execution, ...]:
+        with self._called("executions_since", symbol):
+            booked = [one for fills in self.fills.values() for one in fills if one.symbol == symbol]
+            return tuple(one for one in booked if one.executed_at >= since)
+
+    def symbols_in_use(self) -> frozenset[str]:
+        with self._called("symbols_in_use", ""):
+            return frozenset(
+                report.symbol for report in self.reports.values() if not report.status.is_terminal
+            )
+
+    def position(self, symbol: str) -> Position | None:
+        """What the fills of the symbol come to, or what a test put into `positions`."""
+        with self._called("position", symbol):
+            if symbol in self.positions:
+                return self.positions[symbol]
+            position = Position(symbol=symbol, mode=self.mode)
+            for one in (one for fills in self.fills.values() for one in fills if one.symbol == symbol):
+                idx = self.reports[one.client_order_id].position_idx
+                position = position.with_fill(idx, one.fill)
+            return position
+
+    def coin_balance(self, coin: str) -> Decimal:
+        with self._called("coin_balance", coin):
+            return self.coins.get(coin, ZERO)
+
+    def _name(self, client_order_id: str, exchange_order_id: str | None) -> str:
+        """The name that the fake keeps its orders by."""
+        if exchange_order_id is None:
+            return client_order_id
+        named = [key for key, report in self.reports.items() if report.exchange_order_id == exchange_order_id]
+        return named[0] if named else exchange_order_id
 
     def available_balance(self) -> Decimal:
         with self._called("available_balance", ""):

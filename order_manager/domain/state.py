@@ -31,6 +31,14 @@ class Market:
     at: datetime
 
 
+class PositionSource(StrEnum):
+    """Whose numbers the position and the exposure are."""
+
+    OURS = "order_manager"
+    POSITION_MANAGER = "position_manager"
+    NOBODY = "unavailable"  # ours, as the Position Manager is away: not to take more risk on
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TradingState:
     """Everything about the account that one decision needs, read in one transaction."""
@@ -42,6 +50,7 @@ class TradingState:
     open_orders: tuple[Order, ...]  # of this symbol, in flight ones included
     other_exposure: Decimal  # quote: positions and open orders of all OTHER symbols
     available_balance: Decimal | None  # quote, less what was reserved since it was read; None: not checked
+    source: PositionSource = PositionSource.OURS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +70,7 @@ class TradingRules:
     price_deviation_warning_pct: Decimal = Decimal(5)
     cancel_opposite_orders_only: bool = False
     cancel_partially_filled: bool = False
+    cancel_external_orders: bool = False
     enable_order_amending: bool = False
     enable_balance_check: bool = True
     enable_order_size_reduction: bool = True

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 from order_manager.domain.instruments import Instrument
 from order_manager.domain.orders import Category
+from order_manager.domain.portfolio import OURS, View
 from order_manager.domain.state import Market, TradingRules
 from order_manager.services.pausing import Pause
 from order_manager.services.ports import Exchange, Publisher
@@ -27,6 +28,9 @@ class Patience:
     person_s: float = 15.0  # between tries of what most likely needs a person first
     confirm_attempts: int = 20  # looks at a cancel until it shows
     confirm_pause_s: float = 0.05
+    retention_s: float = 25 * 3600.0  # a closed order shows at the exchange for at least a day
+    unseen_s: float = 600.0  # for which it must have shown nowhere before it counts as ended
+    stale_s: float = 3600.0  # an order that rests for longer is cancelled
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +43,8 @@ class Desk:
     category: Category
     instrument: Callable[[str], Instrument | None]  # a symbol's rules as last refreshed
     market: Callable[[str], Market]  # a symbol's prices, a moment old at most
+    last_market: Callable[[str], Market | None] = lambda symbol: None  # as last heard; asks nobody
+    view: Callable[[str], View] = lambda symbol: OURS  # whose position and exposure a decision uses
     patience: Patience = Patience()
     now: Callable[[], datetime] = utc_now
     pause: Pause = field(default_factory=Pause)

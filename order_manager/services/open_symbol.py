@@ -27,6 +27,8 @@ class SymbolStore(Protocol):
 
     def waiting(self, symbol: str) -> list[Signal]: ...
 
+    def discard_updates(self, symbol: str) -> int: ...
+
     def reject_waiting(
         self, symbol: str, rejection: Rejection, *, signals: Sequence[Signal], now: datetime
     ) -> None: ...
@@ -55,6 +57,7 @@ def open_symbol(
         message=f"asset {symbol} is not listed in the exchange's {category} category",
         value=symbol,
     )
+    store.discard_updates(symbol)
     signals = store.waiting(symbol)
     store.reject_waiting(symbol, rejection, signals=signals, now=now)
     log.warning("symbol_unknown", symbol=symbol, signals=[signal.signal_id for signal in signals])

@@ -1,18 +1,20 @@
 """What the services need from the outside, as shapes; adapters fit without inheriting."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from contextlib import AbstractContextManager
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, Protocol
 
 from order_manager.domain.events import Event
-from order_manager.domain.exchange import Acceptance, Evidence, Execution
+from order_manager.domain.exchange import Acceptance, Evidence, Execution, Update
 from order_manager.domain.instruments import Instrument
 from order_manager.domain.orders import Order, OrderReport, OrderRequest
+from order_manager.domain.portfolio import View
 from order_manager.domain.positions import Position, PositionMode
 from order_manager.domain.signals import Signal
 from order_manager.domain.state import Market, TradingState
+from order_manager.domain.validating import LegDifference
 
 
 class Exchange(Protocol):
@@ -36,17 +38,33 @@ class Exchange(Protocol):
         request that reaches it more than the receive window after that moment."""
         ...
 
-    def cancel_order(self, symbol: str, client_order_id: str) -> None: ...
+    def cancel_order(
+        self, symbol: str, client_order_id: str, *, exchange_order_id: str | None = None
+    ) -> None:
+        """Here and below: with `exchange_order_id` the order is named by that."""
+        ...
 
     def amend_order(
         self, symbol: str, client_order_id: str, *, quantity: Decimal | None, price: Decimal | None
     ) -> None: ...
 
-    def evidence(self, symbol: str, client_order_id: str) -> Evidence: ...
+    def evidence(
+        self, symbol: str, client_order_id: str, *, exchange_order_id: str | None = None
+    ) -> Evidence: ...
 
     def open_orders(self, symbol: str) -> Sequence[OrderReport]: ...
 
-    def executions(self, symbol: str, client_order_id: str) -> Sequence[Execution]: ...
+    def executions(
+        self, symbol: str, client_order_id: str, *, exchange_order_id: str | None = None
+    ) -> Sequence[Execution]: ...
+
+    def executions_since(self, symbol: str, since: datetime) -> Sequence[Execution]: ...
+
+    def symbols_in_use(self) -> Set[str]: ...
+
+    def position(self, symbol: str) -> Position | None: ...
+
+    def coin_balance(self, coin: str) -> Decimal: ...
 
     def available_balance(self) -> Decimal: ...
 
@@ -100,7 +118,9 @@ class Origin(Protocol):
 class Decision(Protocol):
     """The account row is locked."""
 
-    def state(self, instrument: Instrument, market: Market, open_orders: Sequence[Order]) -> TradingState: ...
+    def state(
+        self, instrument: Instrument, market: Market, open_orders: Sequence[Order], view: View
+    ) -> TradingState: ...
 
     def record_plan(
         self,
@@ -134,11 +154,88 @@ class Decision(Protocol):
     ) -> None: ...
 
 
-class Lane(Protocol):
+class Recount(Protocol):
+    """What the fills of a symbol come to."""
+
+    @property
+    def sizes(self) -> Mapping[int, Decimal]:
+        """Bybit positionIdx -> base, signed."""
+        ...
+
+    @property
+    def incomplete(self) -> int:
+        """Orders of which not every execution is known."""
+        ...
+
+
+class UpkeepLane(Protocol):
+    """What a lane does beside signals: apply what the exchange told, and compare with it."""
+
+    @property
+    def reconcile_requested_at(self) -> datetime | None:
+        """Compare with the exchange before anything else; as of when the lane was taken."""
+        ...
+
+    @property
+    def validate_requested_at(self) -> datetime | None:
+        """And recount the position from its fills."""
+        ...
+
+    def updates(self, limit: int) -> Sequence[tuple[int, Update]]: ...
+
+    def drop_updates(self, numbers: Sequence[int]) -> None: ...
+
+    def find_orders(
+        self, *, exchange_order_ids: Sequence[str] = (), client_order_ids: Sequence[str] = ()
+    ) -> Sequence[Order]: ...
+
+    def adopt(self, order: Order, *, spare_id: str) -> Order: ...
+
+    def book_executions(self, executions: Sequence[Execution]) -> Sequence[str]: ...
+
+    def executions_known_until(self) -> datetime: ...
+
+    def executions_without_order(self, limit: int) -> Sequence[str]: ...
+
+    def save_mark_price(self, mark_price: Decimal) -> None: ...
+
+    def stored_positions(self) -> Sequence[Position]: ...
+
+    def correct_leg(
+        self,
+        position: Position,
+        difference: LegDifference,
+        *,
+        source: str,
+        reason: str,
+        events: Sequence[Event],
+    ) -> None: ...
+
+    def recount(self, base_coin: str) -> Recount: ...
+
+    def orders_without_all_executions(self, limit: int) -> Sequence[Order]: ...
+
+    def request_cancels(self, stale: Sequence[Order], *, reason: str, now: datetime) -> None: ...
+
+    def request_reconciliation(self) -> None: ...
+
+    def finish_reconciliation(
+        self, *, began_at: datetime, seen: int, corrected: int, discrepancies: int
+    ) -> None: ...
+
+    def fail_reconciliation(self, error: str) -> None: ...
+
+
+class Lane(UpkeepLane, Protocol):
     """One symbol, held by this process alone; every method is one transaction and raises LaneLost."""
 
     @property
     def symbol(self) -> str: ...
+
+    @property
+    def has_updates(self) -> bool:
+        """The exchange told something that is not applied yet; as of when the lane was taken."""
+        ...
 
     @property
     def retry_at(self) -> datetime | None:

@@ -1,39 +1,82 @@
-"""Reconcile orders: compare a symbol's open orders with the exchange's, and correct ours."""
+"""Reconcile: make a symbol's orders, fills and position what the exchange shows, before anything else."""
 
-from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
 
 import structlog
 
-from order_manager.errors import ExchangeError, LaneLost
+from order_manager.domain.orders import OrderReport
+from order_manager.services.apply_updates import apply_reports
 from order_manager.services.desk import Desk
-from order_manager.services.publish_events import publish_events
-from order_manager.services.run_lane import Lanes
-from order_manager.services.settle_orders import settle_orders
+from order_manager.services.ports import Lane
+from order_manager.services.settle_orders import Settlement, settle_orders
+from order_manager.services.validate_positions import correct_position, recount_position
 
 log = structlog.get_logger(__name__)
 
+PAGE = 50  # fills without an order
+OVERLAP = timedelta(seconds=60)  # executions are asked for again from so long before the newest known
 
-def reconcile_orders(symbol: str, *, lanes: Lanes, desk: Desk, wake: Callable[[str], None]) -> int:
-    """Returns how many of the symbol's orders changed; 0 when another process holds the lane.
 
-    An exchange that can't be asked changes nothing: the next round asks again.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reconciliation:
+    """What a comparison with the exchange found."""
+
+    seen: int  # orders looked at
+    corrected: int  # orders that changed
+    discrepancies: int  # differences of the position that were corrected
+
+
+def reconcile_symbol(lane: Lane, desk: Desk) -> Reconciliation:
+    """Compare all of a symbol with the exchange, and correct ours.
+
+    Raises what the exchange raises (an answer that did not come is never absence): what was learned until
+    then is recorded, and the request stays for the next try.
     """
-    changed = 0
-    try:
-        with lanes.take_for_upkeep(symbol) as lane:
-            if lane is None:
-                return 0
-            with desk.pause.guarding(lane.touch):
-                try:
-                    changed = settle_orders(lane, desk).changed
-                except ExchangeError as error:
-                    log.warning("reconciliation_incomplete", symbol=symbol, error=error.message)
-                publish_events(lane, desk.publisher)
-    except LaneLost as error:
-        log.warning("lane_lost", symbol=symbol, error=str(error))
-        return changed
-    if lane.is_work_left:
-        wake(symbol)
-    if changed:
-        log.info("orders_reconciled", symbol=symbol, changed=changed)
+    began_at = desk.now()
+    is_validation = lane.validate_requested_at is not None
+    settled, corrected = settle_all(lane, desk)
+    differences = recount_position(lane, desk) if is_validation else 0
+    differences += correct_position(lane, desk, settle_again=lambda: settle_all(lane, desk)[1])
+    found = Reconciliation(
+        seen=len(settled.still_open) + corrected, corrected=corrected, discrepancies=differences
+    )
+    lane.finish_reconciliation(
+        began_at=began_at, seen=found.seen, corrected=found.corrected, discrepancies=found.discrepancies
+    )
+    if found.corrected or found.discrepancies:
+        log.info(
+            "orders_reconciled",
+            symbol=lane.symbol,
+            seen=found.seen,
+            corrected=found.corrected,
+            discrepancies=found.discrepancies,
+        )
+    return found
+
+
+def settle_all(lane: Lane, desk: Desk) -> tuple[Settlement, int]:
+    """Every open order, ours or not, and every fill; returns what is open still and how many changed."""
+    shown = desk.exchange.open_orders(lane.symbol)
+    corrected = apply_reports(lane, shown, desk)
+    settled = settle_orders(lane, desk, shown=shown)
+    corrected += settled.changed
+    return settled, corrected + _book_missed_fills(lane, desk)
+
+
+def _book_missed_fills(lane: Lane, desk: Desk) -> int:
+    """Executions that nobody told us of, and the orders behind them; returns how many orders changed."""
+    since = lane.executions_known_until() - OVERLAP
+    executions = desk.exchange.executions_since(lane.symbol, since)
+    behind = {*lane.book_executions(executions), *lane.executions_without_order(PAGE)}
+    reports: list[OrderReport] = []
+    for exchange_order_id in sorted(behind):
+        evidence = desk.exchange.evidence(lane.symbol, "", exchange_order_id=exchange_order_id)
+        if evidence.report is None:
+            log.warning("order_of_fill_not_shown", symbol=lane.symbol, exchange_order_id=exchange_order_id)
+        else:
+            reports.append(evidence.report)
+    changed = apply_reports(lane, reports, desk)
+    if behind:  # the orders are known now, and the executions are to be theirs
+        lane.book_executions([one for one in executions if one.exchange_order_id in behind])
     return changed

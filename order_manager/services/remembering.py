@@ -24,3 +24,8 @@ class Remembered(Generic[T]):
         if answer is not None:
             self._known[symbol] = (now, answer)
         return answer
+
+    def last(self, symbol: str) -> T | None:
+        """The last answer, however old; asks nobody."""
+        known = self._known.get(symbol)
+        return None if known is None else known[1]

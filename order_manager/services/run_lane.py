@@ -1,4 +1,4 @@
-"""Run a lane: take it, work a few signals, leave it, and look once more."""
+"""Run a lane: take it, do the work, leave it, and look once more."""
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -7,17 +7,20 @@ from typing import Protocol
 import structlog
 
 from order_manager.errors import LaneLost
+from order_manager.services.cancel_stale_orders import cancel_stale_orders
 from order_manager.services.desk import Desk
 from order_manager.services.ports import Lane
 from order_manager.services.work_lane import work_lane
 
 log = structlog.get_logger(__name__)
 
+Taking = AbstractContextManager[Lane | None]
+
 
 class Lanes(Protocol):
-    def take(self, symbol: str) -> AbstractContextManager[Lane | None]: ...
+    def take(self, symbol: str) -> Taking: ...
 
-    def take_for_upkeep(self, symbol: str) -> AbstractContextManager[Lane | None]: ...
+    def take_for_upkeep(self, symbol: str) -> Taking: ...
 
 
 def run_lane(symbol: str, *, lanes: Lanes, desk: Desk, batch: int, wake: Callable[[str], None]) -> int:
@@ -26,13 +29,26 @@ def run_lane(symbol: str, *, lanes: Lanes, desk: Desk, batch: int, wake: Callabl
     Who finds the lane held may leave at once only because its holder looks again after leaving: what
     arrived in between wakes the lane anew.
     """
+    return _run(symbol, lanes.take(symbol), lambda lane: work_lane(lane, desk, batch=batch), desk, wake)
+
+
+def run_cancel_stale(symbol: str, *, lanes: Lanes, desk: Desk, wake: Callable[[str], None]) -> int:
+    """Returns how many stale orders ended; 0 when another process holds the lane, until the next round."""
+    return _run(
+        symbol, lanes.take_for_upkeep(symbol), lambda lane: cancel_stale_orders(lane, desk), desk, wake
+    )
+
+
+def _run(
+    symbol: str, taking: Taking, work: Callable[[Lane], int], desk: Desk, wake: Callable[[str], None]
+) -> int:
     done = 0
     try:
-        with lanes.take(symbol) as lane:
+        with taking as lane:
             if lane is None:
                 return 0
             with desk.pause.guarding(lane.touch):
-                done = work_lane(lane, desk, batch=batch)
+                done = work(lane)
     except LaneLost as error:
         log.warning("lane_lost", symbol=symbol, error=str(error))
         return done

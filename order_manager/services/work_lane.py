@@ -5,10 +5,12 @@ from datetime import timedelta
 import structlog
 
 from order_manager.errors import AccessDenied, ExchangeError, RateLimited, Retryable
+from order_manager.services.apply_updates import apply_updates
 from order_manager.services.desk import Desk
 from order_manager.services.execute_signal import execute_signal
 from order_manager.services.ports import Lane
 from order_manager.services.publish_events import publish_events
+from order_manager.services.reconcile_orders import reconcile_symbol
 from order_manager.services.settle_orders import settle_orders
 
 log = structlog.get_logger(__name__)
@@ -17,16 +19,20 @@ log = structlog.get_logger(__name__)
 def work_lane(lane: Lane, desk: Desk, *, batch: int) -> int:
     """Returns how many signals were brought to their end.
 
-    When the exchange is away or an outcome is unknown the lane is blocked for a moment and the rest waits:
-    a later signal never overtakes. Raises LaneLost.
+    First what the exchange told, which asks nobody; then, where that is due, everything is compared with
+    the exchange. When it is away or an outcome is unknown the lane is blocked for a moment and the rest
+    waits: a later signal never overtakes. Raises LaneLost.
     """
     done = 0
-    if lane.has_events:
-        publish_events(lane, desk.publisher)
+    if lane.has_updates:
+        apply_updates(lane, desk)
+    publish_events(lane, desk.publisher)
     retry_at = lane.retry_at
     if retry_at is not None and retry_at > desk.now():
         return 0
     try:
+        if lane.reconcile_requested_at is not None:
+            _reconcile(lane, desk)
         for waiting in lane.waiting(batch):
             signal = waiting.signal
             with structlog.contextvars.bound_contextvars(
@@ -45,6 +51,19 @@ def work_lane(lane: Lane, desk: Desk, *, batch: int) -> int:
             log.info("lane_unblocked", symbol=lane.symbol)
     publish_events(lane, desk.publisher)
     return done
+
+
+def _reconcile(lane: Lane, desk: Desk) -> None:
+    if desk.rules.is_dry_run:
+        lane.finish_reconciliation(began_at=desk.now(), seen=0, corrected=0, discrepancies=0)
+        return
+    try:
+        reconcile_symbol(lane, desk)
+    except ExchangeError as error:
+        lane.fail_reconciliation(error.message)
+        log.warning("reconciliation_incomplete", symbol=lane.symbol, error=error.message)
+        raise
+    publish_events(lane, desk.publisher)
 
 
 def _block(lane: Lane, error: ExchangeError, desk: Desk) -> None:

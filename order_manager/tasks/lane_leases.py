@@ -35,7 +35,9 @@ class LaneLeases(bootsteps.StartStopStep):  # type: ignore[misc]
     def start(self, consumer: Any) -> None:
         settings = load_settings()
         engine = connect(settings.postgres_url, pool_size=1, session_timeout_s=settings.session_timeout_s)
-        self._leases = WorkerLeases(engine, bound_symbols=settings.worker_symbols)
+        self._leases = WorkerLeases(
+            engine, bound_symbols=settings.worker_symbols, reconcile=not settings.enable_dry_run
+        )
         self._turn(consumer)
         self._timer = consumer.timer.call_repeatedly(TURN_S, self._turn, (consumer,))
 
@@ -60,8 +62,17 @@ class LaneLeases(bootsteps.StartStopStep):  # type: ignore[misc]
             self._cancel(consumer, symbol)
         for symbol in turnover.gained:
             consumer.add_task_queue(symbol_queue(symbol))
+            self._wake(consumer, symbol)
         if turnover.lost or turnover.gained:
             log.info("lanes_leased", lost=turnover.lost, gained=turnover.gained, now=self._leases.symbols)
+
+    @staticmethod
+    def _wake(consumer: Any, symbol: str) -> None:
+        """Its comparison with the exchange is due. A wake-up that gets lost is sent again by the sweep."""
+        try:
+            consumer.app.send_task("wake_lane", args=[symbol], queue=symbol_queue(symbol), ignore_result=True)
+        except Exception as error:  # noqa: BLE001 - whatever the broker's library raises
+            log.warning("wake_up_lost", symbol=symbol, error=repr(error))
 
     @staticmethod
     def _cancel(consumer: Any, symbol: str) -> None:

@@ -1,6 +1,7 @@
 """Tasks that are not one symbol's business, or that fan out to the symbols."""
 
 from dataclasses import asdict
+from datetime import timedelta
 from typing import Any
 
 from order_manager.services import open_symbol as opening
@@ -8,10 +9,14 @@ from order_manager.services import refresh_instruments as refreshing
 from order_manager.services import snapshot_positions as snapshotting
 from order_manager.services import sweep as sweeping
 from order_manager.services.desk import utc_now
+from order_manager.services.discover_symbols import discover_symbols as discover
+from order_manager.services.sync_orders import SyncScope, start_sync, wait_for_sync
 from order_manager.tasks.app import app
-from order_manager.tasks.sending import send_open_symbol, send_reconcile, wake
-from order_manager.wiring import runtime
+from order_manager.tasks.exchange_updates import build_syncing, request_reconciliation
+from order_manager.tasks.sending import send_cancel_stale, send_open_symbol, wake
+from order_manager.wiring import Runtime, runtime
 
+SYNC_WAIT_S = 5.0  # other errands wait meanwhile
 UNATTENDED_S = 1.0  # what waits longer than this has lost its wake-up
 
 
@@ -46,13 +51,44 @@ def sweep() -> int:
     )
 
 
-@app.task(name="reconcile_orders")
-def reconcile_orders() -> list[str]:
-    """Have every symbol with open orders compared with the exchange; returns the symbols."""
-    symbols = runtime().inbox.symbols_with_open_orders()
+@app.task(name="reconcile_orders", ignore_result=False)
+def reconcile_orders() -> dict[str, Any]:
+    """Have every symbol compared with the exchange, those it never had a signal for too."""
+    rt = runtime()
+    symbols = request_reconciliation()
+    discovered = _discover(rt)
+    return {"requested": symbols, "discovered": discovered}
+
+
+@app.task(name="validate_positions", ignore_result=False)
+def validate_positions() -> dict[str, Any]:
+    """Have every position recounted from its fills and compared with the exchange."""
+    return {"requested": request_reconciliation(validate=True)}
+
+
+@app.task(name="discover_symbols")
+def discover_symbols() -> list[str]:
+    """Open lanes for symbols that somebody else trades on our account; returns them."""
+    return _discover(runtime())
+
+
+@app.task(name="sync_orders", ignore_result=False)
+def sync_orders(scope: str = "active", asset: str | None = None) -> dict[str, Any]:
+    """Compare with the exchange now; returns the result, or how far it is after a few seconds."""
+    syncing = build_syncing(runtime())
+    run_id = start_sync(SyncScope(scope), asset, syncing=syncing)
+    return wait_for_sync(run_id, syncing=syncing, timeout_s=SYNC_WAIT_S) or {}
+
+
+@app.task(name="cancel_stale_orders", ignore_result=False)
+def cancel_stale_orders() -> dict[str, Any]:
+    """Have orders that rest for too long cancelled; returns the symbols with such orders."""
+    rt = runtime()
+    limit = rt.desk.now() - timedelta(seconds=rt.desk.patience.stale_s)
+    symbols = rt.inbox.symbols_with_open_orders(created_before=limit)
     for symbol in symbols:
-        send_reconcile(symbol)
-    return symbols
+        send_cancel_stale(symbol)
+    return {"requested": symbols}
 
 
 @app.task(name="refresh_instruments")
@@ -74,3 +110,9 @@ def snapshot_positions() -> dict[str, Any]:
         now=rt.desk.now,
     )
     return asdict(outcome)
+
+
+def _discover(rt: Runtime) -> list[str]:
+    if rt.desk.rules.is_dry_run:
+        return []
+    return discover(store=rt.inbox, exchange=rt.exchange, open_symbol=send_open_symbol)

@@ -13,5 +13,9 @@ def send_open_symbol(symbol: str) -> None:
     app.send_task("open_symbol", args=[symbol], queue=MAINTENANCE, ignore_result=True)
 
 
-def send_reconcile(symbol: str) -> None:
-    app.send_task("reconcile_symbol", args=[symbol], queue=symbol_queue(symbol), ignore_result=True)
+def send_cancel_stale(symbol: str) -> None:
+    app.send_task("cancel_stale_symbol", args=[symbol], queue=symbol_queue(symbol), ignore_result=True)
+
+
+def send_discover_symbols() -> None:
+    app.send_task("discover_symbols", queue=MAINTENANCE, ignore_result=True)

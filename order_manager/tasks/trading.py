@@ -1,7 +1,6 @@
 """Tasks of one symbol: they run on its queue, under its lane."""
 
-from order_manager.services.reconcile_orders import reconcile_orders
-from order_manager.services.run_lane import run_lane
+from order_manager.services.run_lane import run_cancel_stale, run_lane
 from order_manager.tasks.app import app
 from order_manager.tasks.sending import wake
 from order_manager.wiring import runtime
@@ -15,13 +14,13 @@ def execute_signal(signal_id: str, symbol: str) -> int:
 
 @app.task(name="wake_lane")
 def wake_lane(symbol: str) -> int:
-    """Work a symbol's lane; returns how many signals ended."""
+    """Work a symbol's lane: updates, reconciliation, signals; returns how many signals ended."""
     rt = runtime()
     return run_lane(symbol, lanes=rt.lanes, desk=rt.desk, batch=rt.settings.lane_batch, wake=wake)
 
 
-@app.task(name="reconcile_symbol")
-def reconcile_symbol(symbol: str) -> int:
-    """Bring a symbol's open orders to what the exchange shows; returns how many changed."""
+@app.task(name="cancel_stale_symbol")
+def cancel_stale_symbol(symbol: str) -> int:
+    """Cancel a symbol's orders that have rested for too long; returns how many ended."""
     rt = runtime()
-    return reconcile_orders(symbol, lanes=rt.lanes, desk=rt.desk, wake=wake)
+    return run_cancel_stale(symbol, lanes=rt.lanes, desk=rt.desk, wake=wake)

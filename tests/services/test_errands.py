@@ -1,4 +1,4 @@
-"""The small jobs: reconcile, open a symbol, sweep, publish, refresh, receive."""
+"""The small jobs: open a symbol, sweep, publish, refresh, receive."""
 
 from datetime import timedelta
 from decimal import Decimal as D
@@ -8,63 +8,14 @@ import pytest
 from order_manager.database.inbox import Receipt
 from order_manager.domain.orders import Category
 from order_manager.domain.positions import PositionMode
-from order_manager.errors import AccessDenied, Unavailable
+from order_manager.errors import Unavailable
 from order_manager.messaging.signals import parse_signal
 from order_manager.services.open_symbol import open_symbol
 from order_manager.services.publish_events import publish_events
 from order_manager.services.receive_signal import Routes, SignalReceiver
-from order_manager.services.reconcile_orders import reconcile_orders
 from order_manager.services.refresh_instruments import refresh_instruments
 from order_manager.services.sweep import publish_without_lane, sweep
 from tests.builders import NOW, a_signal
-
-# Reconciling
-
-
-def reconcile(room, symbol="BTCUSDT"):
-    return reconcile_orders(symbol, lanes=room.ledger.lanes, desk=room.desk, wake=room.woken.append)
-
-
-def test_reconciling_corrects_and_announces_and_counts(room):
-    room.resting()
-    room.exchange.fill("om-test-1-0", D("0.01"))
-    assert reconcile(room) == 1
-    assert room.ledger.order("om-test-1-0")["status"] == "filled"
-    assert room.publisher.types == ["filled"]
-    assert reconcile(room) == 0
-
-
-def test_reconciling_leaves_a_lane_that_another_process_holds(room):
-    room.resting()
-    room.exchange.fill("om-test-1-0", D("0.01"))
-    with room.lane():
-        assert reconcile(room) == 0
-    assert room.exchange.calls == []
-
-
-@pytest.mark.parametrize("error", [Unavailable("away"), AccessDenied("key")], ids=repr)
-def test_an_exchange_that_cannot_be_asked_changes_nothing(room, error):
-    room.resting()
-    room.exchange.trouble("evidence", error)
-    assert reconcile(room) == 0
-    assert room.ledger.order("om-test-1-0")["status"] == "pending"
-    assert room.ledger.row("SELECT retry_at FROM lanes")["retry_at"] is None
-
-
-def test_reconciling_a_lane_that_is_lost_ends_quietly(room):
-    room.resting()
-    room.exchange.fill("om-test-1-0", D("0.01"))
-    room.exchange.before(
-        "evidence",
-        lambda: room.ledger.execute(
-            "SELECT pg_terminate_backend(pid, 5000) FROM pg_locks WHERE locktype = 'advisory'"
-            " AND pid <> pg_backend_pid()"
-            " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
-        ),
-    )
-    assert reconcile(room) == 0
-    assert reconcile(room) == 1
-
 
 # Opening a symbol
 

@@ -15,11 +15,11 @@ from tests.servers import broker_connection
 ROOT = Path(__file__).parents[2]
 SEND = """
 from order_manager.consumer import send_execute, send_publish_rejections
-from order_manager.tasks.sending import send_open_symbol, send_reconcile, wake
+from order_manager.tasks.sending import send_cancel_stale, send_open_symbol, wake
 from tests.builders import a_signal
 send_execute(a_signal(signal_id="s-1", trace_id="t-1"))
 wake("BTCUSDT")
-send_reconcile("BTCUSDT")
+send_cancel_stale("BTCUSDT")
 send_open_symbol("ETHUSDT")
 send_publish_rejections()
 """
@@ -44,7 +44,7 @@ def test_what_is_one_symbol_s_goes_to_its_queue_in_order_and_the_rest_to_mainten
         assert waiting(connection, "orders.BTCUSDT") == [
             ("execute_signal", ["s-1", "BTCUSDT"], "t-1"),
             ("wake_lane", ["BTCUSDT"], None),
-            ("reconcile_symbol", ["BTCUSDT"], None),
+            ("cancel_stale_symbol", ["BTCUSDT"], None),
         ]
         assert waiting(connection, "maintenance") == [
             ("open_symbol", ["ETHUSDT"], None),

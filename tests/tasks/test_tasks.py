@@ -15,7 +15,11 @@ NAMES = {
     "publish_rejections",
     "sweep",
     "reconcile_orders",
-    "reconcile_symbol",
+    "cancel_stale_symbol",
+    "cancel_stale_orders",
+    "discover_symbols",
+    "sync_orders",
+    "validate_positions",
     "refresh_instruments",
     "snapshot_positions",
 }

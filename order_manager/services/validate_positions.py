@@ -1,0 +1,134 @@
+"""Validate positions: what our fills come to, what we stored, and what the exchange shows."""
+
+from collections.abc import Callable, Sequence
+from decimal import Decimal
+
+import structlog
+
+from order_manager.domain.events import position_event, position_json, text
+from order_manager.domain.orders import ZERO, Category
+from order_manager.domain.positions import Leg, Position, PositionMode
+from order_manager.domain.validating import LegDifference, leg_differences
+from order_manager.services.desk import Desk
+from order_manager.services.ports import Lane
+
+log = structlog.get_logger(__name__)
+
+PAGE = 50  # orders whose executions are asked for in one validation
+PAUSES_S = (0.1, 0.3, 0.6, 1.0)  # between looks at a difference: the exchange's own parts may lag
+
+
+def recount_position(lane: Lane, desk: Desk) -> int:
+    """Recount every leg from its fills; returns how many were not what we had stored, and corrects them."""
+    for order in lane.orders_without_all_executions(PAGE):
+        lane.book_executions(
+            desk.exchange.executions(
+                lane.symbol, order.client_order_id, exchange_order_id=order.exchange_order_id
+            )
+        )
+    instrument = desk.instrument(lane.symbol)
+    base_coin = instrument.base_coin if instrument and desk.category is Category.SPOT else ""
+    recount = lane.recount(base_coin)
+    if recount.incomplete:
+        # The exchange does not tell them any more: the fills that we know can't prove anything.
+        log.warning("executions_missing", symbol=lane.symbol, orders=recount.incomplete)
+        return 0
+    positions = lane.stored_positions()
+    stored = _legs(positions)
+    counted = {idx: Leg(size=recount.sizes.get(idx, ZERO)) for idx in {*stored, *recount.sizes}}
+    differences = [one for one in leg_differences(stored, counted) if one.is_of_size]
+    for one in differences:
+        kept = LegDifference(
+            position_idx=one.position_idx,
+            stored=one.stored,
+            size=one.size,
+            average_price=one.stored.average_price if one.size else None,
+        )
+        _correct(lane, desk, kept, reason="the fills add up to another size", source="fills")
+    return len(differences)
+
+
+def correct_position(lane: Lane, desk: Desk, *, settle_again: Callable[[], int]) -> int:
+    """Compare the stored position with the exchange's; returns how many sizes differed, and corrects them.
+
+    A difference may be an update that is on its way or the exchange's own delay, so it must outlast a few
+    looks in which nothing else moves.
+    """
+    differences = _differences(lane, desk)
+    for pause_s in PAUSES_S:
+        if not differences:
+            return 0
+        desk.pause(pause_s)
+        settle_again()
+        differences = _differences(lane, desk)
+    for one in differences:
+        _correct(lane, desk, one, reason="the exchange shows another position", source="exchange")
+    return sum(one.is_of_size for one in differences)
+
+
+def _differences(lane: Lane, desk: Desk) -> list[LegDifference]:
+    stored = _legs(lane.stored_positions())
+    if desk.category is Category.SPOT:
+        return _spot_shortage(lane, desk, stored.get(0, Leg()))
+    shown = desk.exchange.position(lane.symbol)
+    if shown is None:
+        return []
+    return leg_differences(stored, shown.legs)
+
+
+def _spot_shortage(lane: Lane, desk: Desk, stored: Leg) -> list[LegDifference]:
+    """On spot the wallet is the position, and may hold what is not ours: only too little is a difference."""
+    instrument = desk.instrument(lane.symbol)
+    if instrument is None or stored.size <= 0:
+        return []
+    held = desk.exchange.coin_balance(instrument.base_coin)
+    if held >= stored.size:
+        return []
+    price = stored.average_price if held else None
+    return [LegDifference(position_idx=0, stored=stored, size=held, average_price=price)]
+
+
+def _legs(positions: Sequence[Position]) -> dict[int, Leg]:
+    return {idx: leg for position in positions for idx, leg in position.legs.items()}
+
+
+def _correct(lane: Lane, desk: Desk, difference: LegDifference, *, reason: str, source: str) -> None:
+    mode = PositionMode.ONE_WAY if difference.position_idx == 0 else PositionMode.HEDGE
+    known = next((one for one in lane.stored_positions() if one.mode is mode), None)
+    before = known or Position(symbol=lane.symbol, mode=mode)
+    leg = before.leg_for(difference.position_idx)
+    after = before.with_leg(difference.position_idx, _set_right(leg, difference))
+    details = {
+        "position_idx": difference.position_idx,
+        "stored_size": text(difference.stored.size),
+        "stored_average_price": text(difference.stored.average_price),
+        "correct_size": text(difference.size),
+        "correct_average_price": text(difference.average_price),
+        "source": source,
+        "reason": reason,
+    }
+    if not difference.is_of_size:
+        lane.correct_leg(after, difference, source=source, reason=f"{reason}: average price", events=[])
+        log.info("position_price_corrected", symbol=lane.symbol, **details)
+        return
+    event = position_event(
+        "position_discrepancy",
+        position_json(after, mark_price=None),
+        details={"discrepancy": details},
+        trace_id="",
+        now=desk.now(),
+        market=desk.last_market(lane.symbol),
+    )
+    lane.correct_leg(after, difference, source=source, reason=reason, events=[event])
+    log.error("position_discrepancy", symbol=lane.symbol, **details)
+
+
+def _set_right(leg: Leg, difference: LegDifference) -> Leg:
+    """Size and price as they should be; what was realized by fills that we never saw stays unknown."""
+    size: Decimal = difference.size
+    return Leg(
+        size=size,
+        average_price=(difference.average_price or leg.average_price) if size else None,
+        realized_pnl=leg.realized_pnl,
+        fees=leg.fees,
+    )
