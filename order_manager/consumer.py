@@ -1,23 +1,35 @@
-"""The consumer process: signals off the broker, into the inbox, and on to their symbols' queues."""
+"""The consumer process: signals off the broker, into the inbox, and on to their symbols' queues.
 
-import signal as unix_signal
-from collections.abc import Mapping
+The gateway's updates come in beside them, where there is a gateway, in threads of their own: a flood of
+updates must not make a signal wait.
+"""
+
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import structlog
 
 from order_manager import queues
 from order_manager.domain.signals import Signal
+from order_manager.messaging.deliveries import Delivery, HandleAll
 from order_manager.messaging.intake_rabbitmq import RabbitmqIntake
 from order_manager.messaging.intake_redis import RedisIntake
 from order_manager.messaging.signals import parse_signal
+from order_manager.messaging.update_intake import UpdateIntake
+from order_manager.partners.ws_gateway import GatewaySubscriptions
 from order_manager.services.desk import utc_now
 from order_manager.services.receive_signal import Routes, SignalReceiver
+from order_manager.settings import Settings
 from order_manager.tasks.app import app
+from order_manager.tasks.exchange_updates import update_receiver
 from order_manager.tasks.sending import send_open_symbol
+from order_manager.threads import Loop, run_together
 from order_manager.wiring import Runtime
 
 log = structlog.get_logger(__name__)
+
+STOP_WITHIN_S = 12.0  # the supervisor waits a little longer
+UPDATE_BATCH = 50
 
 
 def send_execute(signal: Signal) -> None:
@@ -45,19 +57,59 @@ def signal_receiver(rt: Runtime) -> SignalReceiver:
 
 
 def run_consumer(rt: Runtime) -> None:
-    """Consume until SIGTERM or SIGINT; the message in hand is finished first."""
-    handle = signal_receiver(rt).handle
-    intake: RabbitmqIntake | RedisIntake
-    if rt.settings.broker_is_rabbitmq:
-        intake = RabbitmqIntake(rt.settings.broker_url, queues.SIGNALS, handle)
-    else:
-        intake = RedisIntake(rt.settings.redis_url, queues.SIGNALS, handle)
-
-    def stop(*_: Any) -> None:
-        intake.stop()
-
-    unix_signal.signal(unix_signal.SIGTERM, stop)
-    unix_signal.signal(unix_signal.SIGINT, stop)
-    log.info("consumer_started", queue=queues.SIGNALS)
-    intake.run_for_ever()
+    """Consume until SIGTERM or SIGINT; the messages in hand are finished first."""
+    loops = signal_loops(rt)
+    if rt.settings.ws_gateway_host is not None:
+        if rt.settings.enable_dry_run:
+            log.info("gateway_not_consumed", reason="a dry run takes no notice of real orders")
+        else:
+            loops |= gateway_loops(rt)
+    log.info("consumer_started", loops=list(loops))
+    run_together(loops, stop_within_s=STOP_WITHIN_S)
     log.info("consumer_stopped")
+
+
+def signal_loops(rt: Runtime) -> dict[str, Loop]:
+    receiver = signal_receiver(rt)
+
+    def handle(deliveries: Sequence[Delivery]) -> None:
+        for delivery in deliveries:
+            receiver.handle(delivery.body, delivery.headers, delivery.queue)
+
+    settings = rt.settings
+    if settings.broker_is_rabbitmq:
+        return {"signals": RabbitmqIntake(settings.broker_url, [queues.SIGNALS], handle)}
+    return {"signals": RedisIntake(settings.redis_url, queues.SIGNALS, handle)}
+
+
+def gateway_loops(rt: Runtime) -> dict[str, Loop]:
+    settings, receiver = rt.settings, update_receiver(rt)
+    subscriptions = GatewaySubscriptions(
+        f"http://{settings.ws_gateway_host}:{settings.ws_gateway_port}",
+        api_key=settings.ws_gateway_api_key.get_secret_value(),
+        service_name=settings.service_name,
+        on_gap=receiver.gap,
+    )
+    intake = UpdateIntake(receiver=receiver, dead_letters=rt.inbox, now=utc_now)
+    return {"gateway": subscriptions, **_update_intakes(settings, intake.handle, subscriptions)}
+
+
+def _update_intakes(
+    settings: Settings, handle: HandleAll, subscriptions: GatewaySubscriptions
+) -> dict[str, Loop]:
+    if settings.broker_is_rabbitmq:
+        intake = RabbitmqIntake(
+            settings.broker_url,
+            queues.UPDATES,
+            handle,
+            batch=UPDATE_BATCH,
+            arguments=queues.UPDATE_QUEUE_ARGUMENTS,
+            on_connected=subscriptions.renew,
+        )
+        return {"updates": intake}
+    return {
+        queue: RedisIntake(
+            settings.redis_url, queue, handle, batch=UPDATE_BATCH, on_connected=subscriptions.renew
+        )
+        for queue in queues.UPDATES
+    }

@@ -15,46 +15,73 @@ from typing import Any
 import redis
 import structlog
 
+from order_manager.messaging.deliveries import Delivery, HandleAll, ignore_connection
+
 log = structlog.get_logger(__name__)
 
 BLOCK_S = 1
 RETRY_S = 1.0
 
-Handle = Callable[[bytes, Mapping[str, Any], str], None]
-
 
 class RedisIntake:
-    """Hands each message to `handle(body, headers, queue)` and forgets it when that returns."""
+    """Hands up to `batch` messages that wait already to `handle`, and forgets them when that returns.
 
-    def __init__(self, redis_url: str, queue: str, handle: Handle) -> None:
+    `on_connected` is told of each connection, the first included, before its messages.
+    """
+
+    def __init__(
+        self,
+        redis_url: str,
+        queue: str,
+        handle: HandleAll,
+        *,
+        batch: int = 1,
+        on_connected: Callable[[], None] = ignore_connection,
+    ) -> None:
         self._redis = redis.Redis.from_url(redis_url, socket_timeout=BLOCK_S + 10, socket_connect_timeout=5)
         self._queue = queue
         self._in_hand = f"{queue}.in-hand"
         self._handle = handle
+        self._batch = batch
+        self._on_connected = on_connected
         self.should_stop = False
 
     def stop(self) -> None:
         self.should_stop = True
 
     def run_for_ever(self) -> None:
-        """Until `stop`: returns with the message in hand finished."""
+        """Until `stop`: returns with the messages in hand finished."""
         is_recovered = False
         while not self.should_stop:
             try:
                 if not is_recovered:
                     self._put_back()
                     is_recovered = True
-                raw: Any = self._redis.blmove(self._queue, self._in_hand, BLOCK_S, "RIGHT", "LEFT")
-                if raw is None:
-                    continue
-                body, headers = unwrapped(raw)
-                self._handle(body, headers, self._queue)
-                self._redis.lrem(self._in_hand, 1, raw)
-            except Exception as error:  # noqa: BLE001 - any failure keeps the message and tries again
+                    self._on_connected()
+                self._handle_next()
+            except Exception as error:  # noqa: BLE001 - any failure keeps the messages and tries again
                 log.error("intake_interrupted", queue=self._queue, error=repr(error), retry_s=RETRY_S)
                 is_recovered = False
                 time.sleep(RETRY_S)
         self._redis.close()
+
+    def _handle_next(self) -> None:
+        """What waits, up to a batch; returns after a while when nothing does."""
+        raw: Any = self._redis.blmove(self._queue, self._in_hand, BLOCK_S, "RIGHT", "LEFT")
+        taken: list[bytes] = []
+        while raw is not None:
+            taken.append(raw)
+            raw = self._take() if len(taken) < self._batch else None
+        if not taken:
+            return
+        self._handle([Delivery(*unwrapped(raw), self._queue) for raw in taken])
+        with self._redis.pipeline() as pipeline:
+            for raw in taken:
+                pipeline.lrem(self._in_hand, 1, raw)
+            pipeline.execute()
+
+    def _take(self) -> Any:
+        return self._redis.lmove(self._queue, self._in_hand, "RIGHT", "LEFT")
 
     def _put_back(self) -> None:
         """What a predecessor had in hand is next again, oldest first."""

@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -10,6 +10,7 @@ import kombu
 import pytest
 
 from order_manager.messaging import intake_rabbitmq
+from order_manager.messaging.deliveries import Delivery
 from order_manager.messaging.intake_rabbitmq import RabbitmqIntake
 from tests.servers import broker_url
 
@@ -37,7 +38,11 @@ def channel_to(url: str) -> Iterator[Any]:
 
 @contextmanager
 def running(url: str, handle: Handle) -> Iterator[RabbitmqIntake]:
-    intake = RabbitmqIntake(url, QUEUE, handle)
+    def handle_all(deliveries: Sequence[Delivery]) -> None:
+        for delivery in deliveries:
+            handle(delivery.body, delivery.headers, delivery.queue)
+
+    intake = RabbitmqIntake(url, [QUEUE], handle_all)
     thread = threading.Thread(target=intake.run_for_ever)
     thread.start()
     try:

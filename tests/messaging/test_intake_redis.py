@@ -4,7 +4,7 @@ import base64
 import json
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from order_manager.messaging import intake_redis
+from order_manager.messaging.deliveries import Delivery, HandleAll
 from order_manager.messaging.intake_redis import RedisIntake, unwrapped
 
 QUEUE = "signals"
@@ -32,9 +33,17 @@ def server(redis_url: str) -> Iterator["redis.Redis"]:
         yield client
 
 
+def each(handle: Handle) -> HandleAll:
+    def handle_all(deliveries: Sequence[Delivery]) -> None:
+        for delivery in deliveries:
+            handle(delivery.body, delivery.headers, delivery.queue)
+
+    return handle_all
+
+
 @contextmanager
 def running(redis_url: str, handle: Handle) -> Iterator[RedisIntake]:
-    intake = RedisIntake(redis_url, QUEUE, handle)
+    intake = RedisIntake(redis_url, QUEUE, each(handle))
     thread = threading.Thread(target=intake.run_for_ever)
     thread.start()
     try:
@@ -168,7 +177,7 @@ def test_a_stop_lets_the_message_in_hand_be_finished_and_takes_no_more(redis_url
         holder[0].stop()
         seen.append(body)
 
-    intake = RedisIntake(redis_url, QUEUE, handle)
+    intake = RedisIntake(redis_url, QUEUE, each(handle))
     holder.append(intake)
     intake.run_for_ever()
     assert seen == [b"1"]
