@@ -68,6 +68,18 @@ def consumer() -> None:
     run_consumer(rt)
 
 
+@main.command()
+def stream() -> None:
+    """Follow the exchange's private stream until stopped."""
+    from order_manager.logs import configure_logs
+    from order_manager.stream import run_stream
+    from order_manager.wiring import runtime
+
+    rt = _settings(runtime)
+    configure_logs(rt.settings, process="stream")
+    run_stream(rt)
+
+
 @main.command(name="paper-exchange", context_settings={"ignore_unknown_options": True})
 @click.argument("options", nargs=-1, type=click.UNPROCESSED)
 def paper_exchange(options: tuple[str, ...]) -> None:

@@ -19,7 +19,7 @@ def no_dotenv(monkeypatch: pytest.MonkeyPatch, tmp_path) -> None:
 def test_help_lists_what_there_is():
     result = call("--help")
     assert result.exit_code == 0
-    for command in ("up", "migrate", "consumer", "paper-exchange"):
+    for command in ("up", "migrate", "consumer", "stream", "paper-exchange"):
         assert command in result.output
 
 
@@ -27,7 +27,7 @@ def test_the_version_is_told():
     assert call("--version").output.startswith("main, version") or "version" in call("--version").output
 
 
-@pytest.mark.parametrize("command", ["migrate", "consumer"])
+@pytest.mark.parametrize("command", ["migrate", "consumer", "stream"])
 def test_a_bad_setting_stops_the_start_with_one_line_that_names_it(command, monkeypatch):
     from order_manager import wiring
 

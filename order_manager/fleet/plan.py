@@ -227,6 +227,7 @@ def our_programs(data_dir: Path, env: Mapping[str, str], *, workers: int, port: 
             stop_wait_s=15,
             where="signals and exchange events",
         ),
+        *([] if env.get("WS_GATEWAY_HOST") else [stream(env)]),
         *(worker(name, "orders", "symbols' queues orders.*") for name in worker_names(workers)[:-1]),
         worker(MAINTENANCE, MAINTENANCE, f"queue {MAINTENANCE}"),
         Program(name="beat", argv=(*celery, *beat), env=env, priority=SERVICES, where="the schedule"),
@@ -239,6 +240,18 @@ def our_programs(data_dir: Path, env: Mapping[str, str], *, workers: int, port: 
             where=f"http://{LOCAL}:{port}",
         ),
     ]
+
+
+def stream(env: Mapping[str, str]) -> Program:
+    """Our own stream of what happens at the exchange, where no gateway tells us."""
+    return Program(
+        name="stream",
+        argv=module("order_manager.cli", "stream"),
+        env=env,
+        priority=WORKERS,
+        stop_wait_s=5,
+        where="orders, executions, positions, wallet",
+    )
 
 
 def no_control_socket() -> tuple[str, ...]:

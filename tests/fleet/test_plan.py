@@ -22,7 +22,7 @@ def test_with_nothing_configured_everything_is_embedded(tmp_path: Path) -> None:
     plan = a_plan(tmp_path, workers=3)
     names = [program.name for program in plan.programs]
     lanes = ["lane-1", "lane-2", "lane-3"]
-    assert names == ["paper-exchange", "consumer", *lanes, "maintenance", "beat", "web"]
+    assert names == ["paper-exchange", "consumer", "stream", *lanes, "maintenance", "beat", "web"]
     assert plan.postgres is not None
     assert plan.redis is not None
     assert plan.env["BYBIT_ENVIRONMENT"] == "paper"
@@ -83,6 +83,15 @@ def test_only_our_variables_reach_the_programs(tmp_path: Path) -> None:
     assert "AWS_SECRET_ACCESS_KEY" not in plan.env
     assert plan.env["ORDERMANAGER_MAX_EXPOSURE"] == "7"
     assert plan.env["NO_PROXY"] == "corp.example,127.0.0.1,localhost"
+
+
+def test_our_own_stream_runs_only_without_a_gateway(tmp_path: Path) -> None:
+    stream = program(a_plan(tmp_path), "stream")
+    assert stream.argv[-1] == "stream"
+    assert stream.priority == program(a_plan(tmp_path), "consumer").priority
+    with_gateway = a_plan(tmp_path, WS_GATEWAY_HOST="gateway.example")
+    assert "stream" not in [program.name for program in with_gateway.programs]
+    assert "stream" in [program.name for program in a_plan(tmp_path, WS_GATEWAY_HOST="").programs]
 
 
 def test_a_busy_port_stops_the_plan(tmp_path: Path) -> None:
