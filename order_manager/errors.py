@@ -3,6 +3,7 @@
 OrderManagerError
 + SettingsInvalid           mend the named variable and start again
 + MalformedMessage          dead-letter it
++ PositionManagerAway       decide without it as the settings say, and ask again next time
 + LaneLost                  stop at once: another process may own the symbol by now
 + ExchangeError(ret_code)
   + Retryable               ask again with the same client_order_id
@@ -43,6 +44,10 @@ class MalformedMessage(OrderManagerError):
 
 class LaneLost(OrderManagerError):
     """The session that holds a symbol's lane is gone, and with it the right to act on the symbol."""
+
+
+class PositionManagerAway(OrderManagerError):
+    """The Position Manager did not answer, or not in a way that can be used."""
 
 
 class ExchangeError(OrderManagerError):

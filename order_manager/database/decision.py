@@ -8,15 +8,27 @@ from typing import Any
 from sqlalchemy import Connection, RowMapping, update
 
 from order_manager.database import lane_sql, outbox
+from order_manager.database.prepared import Prepared
 from order_manager.database.rows import order_values, plain, position_from, some
 from order_manager.database.tables import orders, trading_signals
 from order_manager.domain.events import Event
 from order_manager.domain.instruments import Instrument
 from order_manager.domain.orders import Order
+from order_manager.domain.portfolio import OURS, View, with_portfolio
 from order_manager.domain.positions import PositionMode
 from order_manager.domain.signals import Signal
 from order_manager.domain.state import Market, TradingMode, TradingState
 
+# The part of the state's other_exposure that is open orders; asked only beside a Position Manager's numbers.
+_OTHER_ORDERS = Prepared(
+    "decision_other_orders",
+    """
+    SELECT coalesce(sum((greatest(quantity, amend_quantity) - filled_quantity)
+        * coalesce(greatest(price, amend_price), reference_price, 0)), 0)
+    FROM orders WHERE status IN ('pending', 'partially_filled') AND symbol <> :symbol
+""",
+    symbol="text",
+)
 STRICTNESS = {TradingMode.ACTIVE: 0, TradingMode.REDUCING: 1, TradingMode.HALTED: 2}
 
 
@@ -29,11 +41,13 @@ class Decision:
         self._account = account
         self.has_events = False  # some were written
 
-    def state(self, instrument: Instrument, market: Market, open_orders: Sequence[Order]) -> TradingState:
+    def state(
+        self, instrument: Instrument, market: Market, open_orders: Sequence[Order], view: View = OURS
+    ) -> TradingState:
         """`open_orders` are the symbol's: while the lane is held nobody else can change them."""
         row = lane_sql.STATE(self._connection, {"symbol": self._symbol}).mappings().one()
         modes = (TradingMode(self._account["mode"]), TradingMode(row["lane_mode"]))
-        return TradingState(
+        state = TradingState(
             mode=max(modes, key=STRICTNESS.__getitem__),
             instrument=instrument,
             market=market,
@@ -45,6 +59,13 @@ class Decision:
             open_orders=tuple(open_orders),
             other_exposure=some(row["other_exposure"]),
             available_balance=_available_balance(self._account),
+            source=view.source,
+        )
+        if view.portfolio is None:
+            return state
+        other_orders = _OTHER_ORDERS(self._connection, {"symbol": self._symbol}).scalar()
+        return with_portfolio(
+            state, view.portfolio, other_orders=some(other_orders), moved_at=row["updated_at"]
         )
 
     def record_plan(

@@ -19,7 +19,7 @@ from order_manager.domain.legs import Intent, may_open
 from order_manager.domain.orders import ZERO, Category, Order, OrderType
 from order_manager.domain.pricing import price_range
 from order_manager.domain.sizing import Draft, meets_minimum
-from order_manager.domain.state import TradingMode, TradingRules, TradingState
+from order_manager.domain.state import PositionSource, TradingMode, TradingRules, TradingState
 
 
 def permission_findings(intent: Intent, state: TradingState, rules: TradingRules) -> Iterator[Finding]:
@@ -163,6 +163,8 @@ def exposure_findings(
     """What would we hold if this order and every surviving one filled?"""
     if draft.intent.reduce_only:
         return
+    if state.source is not PositionSource.OURS:
+        yield _position_known(state)
     instrument, keep = state.instrument, tuple(keep)
     quantity = draft.quantity(instrument)
     opening = [o for o in keep if o.request.side is draft.intent.side and not o.request.reduce_only]
@@ -178,6 +180,18 @@ def exposure_findings(
         symbol_exposure(state, keep) + state.other_exposure + quantity * draft.price,
         rules.max_exposure,
         f"the total exposure would become {{value}} {instrument.quote_coin}, above the limit of {{limit}}",
+    )
+
+
+def _position_known(state: TradingState) -> Finding:
+    is_known = state.source is not PositionSource.NOBODY
+    return Finding(
+        rule="position_known",
+        passed=is_known,
+        limit="known",
+        value="known" if is_known else "unknown",
+        message="the Position Manager does not answer, and what we hold is not taken from our own books",
+        code="position_manager_unavailable",
     )
 
 

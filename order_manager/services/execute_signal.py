@@ -64,10 +64,11 @@ def _decide(
             _record_refusal(lane, signal, refusal, desk)
             return None, []
         _refresh_balance(lane, desk)
+        view = desk.view(signal.symbol)  # a question over the network: before the account is locked
         now = desk.now()
         reason = f"superseded by signal {signal.signal_id}"
         with lane.deciding() as tx:
-            state = tx.state(instrument, market, open_orders)
+            state = tx.state(instrument, market, open_orders, view)
             decision = plan_orders(signal, state, desk.rules)
             if isinstance(decision, Rejection):
                 _record_rejection(tx, signal, decision, state, now)
@@ -268,6 +269,7 @@ def _decision_json(decision: Plan | Rejection, state: TradingState) -> dict[str,
         "position": {"long": text(state.position.long_size), "short": text(state.position.short_size)},
         "open_orders": [order.client_order_id for order in state.open_orders],
         "other_exposure": text(state.other_exposure),
+        "position_source": state.source.value,
         "available_balance": text(state.available_balance),
     }
     checks = [asdict(check) for check in decision.checks]

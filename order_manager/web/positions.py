@@ -1,15 +1,21 @@
-"""Positions, as our fills made them."""
+"""Positions, as our fills made them, or as the Position Manager tells them where one is configured."""
 
+from collections.abc import Callable, Sequence
+from http import HTTPStatus
 from typing import Any
 
 from flask import Blueprint, request
 
 from order_manager.database import queries
 from order_manager.database.queries import StoredPosition
-from order_manager.domain.events import position_json
+from order_manager.domain.events import iso, position_json, text
+from order_manager.domain.portfolio import Holding
 from order_manager.domain.positions import PositionMode
+from order_manager.domain.state import PositionSource
+from order_manager.errors import PositionManagerAway
+from order_manager.partners.position_manager import PositionManager
 from order_manager.web.context import current_runtime
-from order_manager.web.errors import not_found
+from order_manager.web.errors import ApiError, not_found
 from order_manager.web.paging import page_from, pagination_json
 from order_manager.web.parameters import SYMBOL, Parameters
 
@@ -24,11 +30,15 @@ def list_positions() -> dict[str, Any]:
     mode = parameters.choice("mode", PositionMode)
     page = page_from(parameters)
     parameters.check()
-    found, total = queries.list_positions(current_runtime().engine, symbol=symbol, mode=mode, page=page)
-    return {
-        "positions": [_stored_json(stored) for stored in found],
-        "pagination": pagination_json(page, total),
-    }
+    theirs = _theirs(lambda manager: manager.holdings())
+    if theirs is not None:
+        wanted = [one for one in theirs if symbol in {None, one.symbol} and mode in {None, _mode(one)}]
+        listed = [_holding_json(one) for one in wanted[page.offset : page.offset + page.limit]]
+        total, source = len(wanted), PositionSource.POSITION_MANAGER
+    else:
+        found, total = queries.list_positions(current_runtime().engine, symbol=symbol, mode=mode, page=page)
+        listed, source = [_stored_json(stored) for stored in found], PositionSource.OURS
+    return _told_by(source, {"positions": listed, "pagination": pagination_json(page, total)})
 
 
 @blueprint.get("/<asset>")
@@ -37,11 +47,66 @@ def get_position(asset: str) -> dict[str, Any]:
     parameters = Parameters(request.args)
     mode = parameters.choice("mode", PositionMode)
     parameters.check()
-    is_possible = SYMBOL.fullmatch(asset) is not None
-    stored = queries.find_position(current_runtime().engine, asset, mode) if is_possible else None
-    if stored is None:
+    if SYMBOL.fullmatch(asset) is None:
         raise not_found("position", "asset", asset)
-    return _stored_json(stored)
+    theirs = _theirs(lambda manager: _known(manager.find(asset)))
+    if theirs is not None:
+        wanted = [_holding_json(one) for one in theirs if mode in {None, _mode(one)}]
+        source = PositionSource.POSITION_MANAGER
+    else:
+        stored = queries.find_position(current_runtime().engine, asset, mode)
+        wanted, source = [_stored_json(stored)] if stored else [], PositionSource.OURS
+    if not wanted:
+        raise not_found("position", "asset", asset)
+    return _told_by(source, wanted[0])
+
+
+def _theirs(ask: Callable[[PositionManager], Sequence[Holding]]) -> Sequence[Holding] | None:
+    """What the Position Manager tells; None where our own books are to answer."""
+    runtime = current_runtime()
+    if runtime.position_manager is None:
+        return None
+    try:
+        return ask(runtime.position_manager)
+    except PositionManagerAway as error:
+        if runtime.settings.position_manager_fallback == "own":
+            return None
+        raise ApiError(
+            HTTPStatus.SERVICE_UNAVAILABLE,
+            "position_manager_unavailable",
+            "the Position Manager does not answer; ask again in a moment",
+            headers={"Retry-After": "1"},
+        ) from error
+
+
+def _told_by(source: PositionSource, body: dict[str, Any]) -> dict[str, Any]:
+    """Whose numbers these are, where it can be either's."""
+    return body if current_runtime().position_manager is None else {**body, "source": source.value}
+
+
+def _known(holding: Holding | None) -> list[Holding]:
+    return [] if holding is None else [holding]
+
+
+def _mode(holding: Holding) -> PositionMode:
+    """As it tells, or as it looks."""
+    if holding.mode is not None:
+        return holding.mode
+    return PositionMode.HEDGE if holding.long_size and holding.short_size else PositionMode.ONE_WAY
+
+
+def _holding_json(holding: Holding) -> dict[str, Any]:
+    """In the same words; null is what the Position Manager does not tell."""
+    position = holding.as_position(_mode(holding))
+    told = position_json(position, mark_price=holding.mark_price)
+    return {
+        **told,
+        "realized_pnl": text(holding.realized_pnl),
+        "fees": text(holding.fees),
+        "unrealized_pnl": text(holding.unrealized_pnl) or told["unrealized_pnl"],
+        "created_at": iso(holding.created_at),
+        "updated_at": iso(holding.updated_at),
+    }
 
 
 def _stored_json(stored: StoredPosition) -> dict[str, Any]:
