@@ -90,10 +90,14 @@ def start_sync(scope: SyncScope, asset: str | None, *, syncing: Syncing) -> str:
         symbols = [symbol for symbol in symbols if symbol == asset]
     run_id = syncing.runs.start(scope.value, asset, symbols)
     is_validation = scope in {SyncScope.POSITIONS, SyncScope.ALL}
-    if scope is SyncScope.ALL and asset is None:
-        syncing.discover()
-    for symbol in syncing.lanes.request_reconciliation(symbols, validate=is_validation):
-        syncing.wake(symbol)
+    requested = syncing.lanes.request_reconciliation(symbols, validate=is_validation)
+    try:
+        if scope is SyncScope.ALL and asset is None:
+            syncing.discover()
+        for symbol in requested:
+            syncing.wake(symbol)
+    except Exception as error:  # noqa: BLE001 - whatever the broker's library raises: the sweep wakes them
+        log.warning("wake_up_lost", sync=run_id, error=repr(error))
     log.info("sync_requested", sync=run_id, scope=scope.value, asset=asset, symbols=len(symbols))
     return run_id
 
@@ -103,7 +107,8 @@ def wait_for_sync(run_id: str, *, syncing: Syncing, timeout_s: float) -> dict[st
     deadline = time.monotonic() + timeout_s
     while (run := syncing.runs.find(run_id)) is not None:
         result = sync_json(run)
-        if result["status"] == "completed" or time.monotonic() >= deadline:
+        told = {*result["pending_assets"]} == {error["asset"] for error in result["errors"]}
+        if told or time.monotonic() >= deadline:
             return result
         time.sleep(POLL_S)
     return None

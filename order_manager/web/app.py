@@ -4,12 +4,12 @@ from flask import Flask
 
 from order_manager import wiring
 from order_manager.logs import configure_logs
-from order_manager.web import auth, errors, health, orders, positions, tracing
+from order_manager.web import auth, errors, health, orders, positions, sync, tracing
 from order_manager.web.context import serve
 from order_manager.wiring import Runtime
 
 MAX_BODY_BYTES = 64 * 1024
-RESOURCES = (health.blueprint, orders.blueprint, positions.blueprint)
+RESOURCES = (health.blueprint, orders.blueprint, positions.blueprint, sync.blueprint)
 
 
 def create_app(runtime: Runtime | None = None) -> Flask:
