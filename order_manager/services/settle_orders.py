@@ -199,14 +199,16 @@ def record_correction(
         position=position if fill is not None or correction.fee_delta else None,
         mark_price=correction.fill_price,
     )
-    log.info(
-        "order_updated",
-        symbol=lane.symbol,
-        client_order_id=after.client_order_id,
-        status=after.status.value,
-        filled_quantity=text(after.filled_quantity),
-        reason=after.reason if after.status in {OrderStatus.CANCELLED, OrderStatus.REJECTED} else None,
-    )
+    if correction.events:
+        log.info(
+            "order_updated",
+            symbol=lane.symbol,
+            client_order_id=after.client_order_id,
+            events=[event.value for event in correction.events],
+            status=after.status.value,
+            filled_quantity=text(after.filled_quantity),
+            reason=after.reason if after.status in {OrderStatus.CANCELLED, OrderStatus.REJECTED} else None,
+        )
     return after
 
 
