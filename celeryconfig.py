@@ -53,10 +53,15 @@ task_default_queue = MAINTENANCE
 task_queues = [declared(MAINTENANCE), declared(ANCHOR)]
 task_create_missing_queues = True
 
+# Often enough that an order is stale for a tenth of the time-out at most, and never all the time.
+_stale_look_s = max(min(60.0, _settings.cancel_stale_order_timeout_s / 10), 1.0)
+
 beat_scheduler = "order_manager.tasks.beat:LeaderScheduler"
 beat_schedule = {
     "sweep": _every(_settings.sweep_interval_s, "sweep"),
     "reconcile-orders": _every(_settings.reconciliation_interval_s, "reconcile_orders"),
+    "cancel-stale-orders": _every(_stale_look_s, "cancel_stale_orders"),
+    "validate-positions": _every(_settings.position_validation_interval_s, "validate_positions"),
     "snapshot-positions": _every(_settings.position_snapshot_interval_s, "snapshot_positions"),
     "refresh-instruments": _every(_settings.instrument_info_refresh_interval_s, "refresh_instruments"),
 }

@@ -98,7 +98,7 @@ def refresh_instruments() -> int:
     return refreshing.refresh_instruments(store=rt.inbox, exchange=rt.exchange)
 
 
-@app.task(name="snapshot_positions")
+@app.task(name="snapshot_positions", ignore_result=False)
 def snapshot_positions() -> dict[str, Any]:
     """Save every held position at today's prices and warn of large losses; returns what was done."""
     rt = runtime()

@@ -65,6 +65,8 @@ def test_the_schedule_is_as_often_as_the_settings_say(configured):
         ORDERMANAGER_RECONCILIATION_INTERVAL="70",
         ORDERMANAGER_INSTRUMENT_INFO_REFRESH_INTERVAL="1800",
         ORDERMANAGER_POSITION_SNAPSHOT_INTERVAL="150",
+        ORDERMANAGER_POSITION_VALIDATION_INTERVAL="900",
+        ORDERMANAGER_CANCEL_STALE_ORDER_TIMEOUT="100",
     )["conf"]
     schedule = conf["beat_schedule"]
     wanted = {
@@ -72,11 +74,19 @@ def test_the_schedule_is_as_often_as_the_settings_say(configured):
         "reconcile-orders": ("reconcile_orders", 70.0),
         "refresh-instruments": ("refresh_instruments", 1800.0),
         "snapshot-positions": ("snapshot_positions", 150.0),
+        "validate-positions": ("validate_positions", 900.0),
+        "cancel-stale-orders": ("cancel_stale_orders", 10.0),
     }
     for entry, (task, seconds) in wanted.items():
         assert (schedule[entry]["task"], schedule[entry]["schedule"]) == (task, seconds)
         # One that nobody took in time is worth nothing: the next is there already.
         assert schedule[entry]["options"] == {"queue": "maintenance", "expires": seconds}
+
+
+@pytest.mark.parametrize(("timeout_s", "look_s"), [("3600", 60), ("600", 60), ("50", 5), ("2", 1)])
+def test_stale_orders_are_looked_for_in_time_but_not_all_the_time(configured, timeout_s, look_s):
+    schedule = configured(ORDERMANAGER_CANCEL_STALE_ORDER_TIMEOUT=timeout_s)["conf"]["beat_schedule"]
+    assert schedule["cancel-stale-orders"]["schedule"] == look_s
 
 
 def test_two_beats_are_one(plain):
