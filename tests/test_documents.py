@@ -4,16 +4,22 @@ import json
 import re
 import runpy
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
+from decimal import Decimal as D
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
-from order_manager.domain.events import malformed_event, order_event, signal_event
+from order_manager.database.queries import StoredPosition
+from order_manager.domain.events import Event, malformed_event, order_event, signal_event
+from order_manager.domain.positions import PositionMode
 from order_manager.domain.state import Rejection
 from order_manager.messaging.signals import parse_signal
+from order_manager.services.snapshot_positions import SnapshotStore, snapshot_positions
 from order_manager.settings import Settings
-from tests.builders import a_market, a_signal, an_order, at
+from tests.builders import a_market, a_signal, an_order, at, holding
 from tests.scenarios.signals import QUICKSTART
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -74,6 +80,8 @@ def shape(value: Any) -> Any:
 
 def an_event(event_type: str, *, code: str) -> dict[str, Any]:
     """What the code publishes."""
+    if event_type == "position_pnl":
+        return a_warning()
     if event_type.startswith("signal_"):
         rejection = Rejection(code=code, message="why")
         return dict(signal_event(event_type, a_signal(), rejection, now=at(1)).body)
@@ -94,6 +102,28 @@ def an_event(event_type: str, *, code: str) -> dict[str, Any]:
     return dict(event.body)
 
 
+def a_warning() -> dict[str, Any]:
+    """Of a position that has lost a fifth."""
+    told: list[Event] = []
+    stored = StoredPosition(position=holding(1), mark_price=D(40000), created_at=at(0), updated_at=at(0))
+    taking = SimpleNamespace(
+        stored=stored, last=None, record=lambda snapshot, events, taken_at: told.extend(events)
+    )
+    store = SimpleNamespace(
+        due=lambda: [("BTCUSDT", PositionMode.ONE_WAY)],
+        taking=lambda symbol, mode, mark_price: nullcontext(taking),
+        delete_before=lambda moment, at_most: 0,
+    )
+    snapshot_positions(
+        store=cast(SnapshotStore, store),
+        market=lambda symbol: a_market(mark=D(40000)),
+        threshold=D(10),
+        wake=lambda symbol: None,
+        now=lambda: at(1),
+    )
+    return dict(told[0].body)
+
+
 def test_the_events_in_the_documents_have_the_shape_of_the_real_ones() -> None:
     shown = list(examples(DOCS / "events.md"))
     types = {event["event_type"] for event in shown}
@@ -106,6 +136,7 @@ def test_the_events_in_the_documents_have_the_shape_of_the_real_ones() -> None:
         "rejected",
         "signal_rejected",
         "signal_failed",
+        "position_pnl",
     }
     for event in shown:
         rejection = event.get("rejection") or {}
