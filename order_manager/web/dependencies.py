@@ -193,7 +193,9 @@ def _ws_gateway(settings: Settings) -> Ask | None:
     session.headers["X-API-Key"] = settings.ws_gateway_api_key.get_secret_value()
 
     def ask() -> None:
-        session.get(url, timeout=TIMEOUT_S, allow_redirects=False).raise_for_status()
+        answer = session.get(url, timeout=TIMEOUT_S, allow_redirects=False)
+        if answer.status_code != requests.codes.not_found:  # it answers, it just has no such page
+            answer.raise_for_status()
 
     return ask
 

@@ -1,11 +1,13 @@
 """The stream against the paper exchange: orders become rows, and whatever breaks is a gap."""
 
+import signal
 import threading
 from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from order_manager.bybit.hosts import private_stream_url
 from order_manager.bybit.stream import Timing
@@ -110,3 +112,17 @@ def test_a_burst_comes_in_few_calls(client):
         for _ in range(60):
             client.market("Buy", "0.001")
         until(lambda: len(desk.of("execution")) == 60)
+
+
+def test_an_exchange_that_freezes_is_noticed_and_used_again_when_it_thaws():
+    desk = Ledger()
+    with (
+        running_exchange("--price-interval-ms", "0") as (url, process),
+        capture_logs() as logs,
+        following(stream_of(url), desk, key="KEY", secret="SECRET"),
+    ):
+        until(lambda: desk.told == [SUBSCRIBED])
+        process.send_signal(signal.SIGSTOP)
+        until(lambda: any(line.get("error_type") == "PeerSilent" for line in logs))
+        process.send_signal(signal.SIGCONT)
+        until(lambda: desk.told == [SUBSCRIBED] * 2, seconds=8)

@@ -186,6 +186,17 @@ def test_the_gateway_is_shown_but_trading_goes_on_without_it(app_on: AppOn) -> N
     assert (away[0], away[1]["dependencies"]["ws_gateway"]) == (200, "unavailable")
 
 
+@pytest.mark.parametrize(
+    ("status", "state"), [(200, "available"), (404, "available"), (401, "unavailable"), (503, "unavailable")]
+)
+def test_a_gateway_is_available_when_it_answers_and_is_well(app_on: AppOn, status: int, state: str) -> None:
+    with a_site("{}", status) as gateway:
+        env = {"WS_GATEWAY_HOST": "127.0.0.1", "WS_GATEWAY_PORT": str(gateway.server_port)}
+
+        assert probed(app_on(**env), "/ready")[1]["dependencies"]["ws_gateway"] == state
+        assert gateway.asked == ["/health"]
+
+
 def test_servers_that_never_answer_are_waited_for_together_and_briefly(app_on: AppOn) -> None:
     with a_silent_server() as silent:
         api = app_on(
