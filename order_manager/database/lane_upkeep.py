@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
-from sqlalchemy import Connection, insert
+from sqlalchemy import Connection, RowMapping, insert
 from sqlalchemy.dialects.postgresql import insert as upsert
 
 from order_manager.database import outbox, upkeep_sql
@@ -99,17 +99,20 @@ class LaneUpkeep:
         rows = self._connection.execute(upkeep_sql.WITHOUT_ORDER, values)
         return [row.exchange_order_id for row in rows]
 
-    def save_mark_price(self, mark_price: Decimal) -> None:
-        self._connection.execute(
-            upkeep_sql.SAVE_MARK_PRICE, {"symbol": self.symbol, "mark_price": mark_price}
-        )
-
     # Positions
 
     def stored_positions(self) -> list[Position]:
         """One per mode that the account ever was in."""
-        rows = self._connection.execute(upkeep_sql.STORED_LEGS, {"symbol": self.symbol}).mappings()
-        return [position_from(row, symbol=self.symbol, mode=PositionMode(row["mode"])) for row in rows.all()]
+        rows = self._connection.execute(upkeep_sql.STORED_LEGS, {"symbol": self.symbol})
+        return self._positions(rows.mappings().all())
+
+    def marked_positions(self, mark_price: Decimal | None) -> list[Position]:
+        """The same, after the mark price was stored with them, where there is one."""
+        rows = upkeep_sql.MARK_LEGS(self._connection, {"symbol": self.symbol, "mark_price": mark_price})
+        return self._positions(rows.mappings().all())
+
+    def _positions(self, rows: Sequence[RowMapping]) -> list[Position]:
+        return [position_from(row, symbol=self.symbol, mode=PositionMode(row["mode"])) for row in rows]
 
     def correct_leg(
         self,

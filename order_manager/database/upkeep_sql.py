@@ -71,6 +71,15 @@ WITHOUT_ORDER = text("""
 
 STORED_LEGS = text("SELECT * FROM positions WHERE asset = :symbol")
 
+MARK_LEGS = Prepared(
+    "lane_mark_legs",
+    """
+    UPDATE positions SET mark_price = coalesce(:mark_price, mark_price) WHERE asset = :symbol RETURNING *
+""",
+    mark_price="numeric",
+    symbol="text",
+)
+
 CORRECT_LEG = text("""
     WITH corrected AS (
         INSERT INTO positions (asset, mode, size, average_price, long_size, long_average_price, short_size,
@@ -87,8 +96,6 @@ CORRECT_LEG = text("""
     VALUES (:asset, :mode, :position_idx, :size_before, :size_after, :average_price_before,
         :average_price_after, :source, :reason)
 """)
-
-SAVE_MARK_PRICE = text("UPDATE positions SET mark_price = :mark_price WHERE asset = :symbol")
 
 # What the fills and the adjustments of a symbol come to, and how many orders miss executions.
 RECOUNT = text("""

@@ -100,9 +100,8 @@ def _look_at_positions(lane: Lane, reports: Sequence[PositionReport]) -> None:
     if not reports:
         return
     newest = {report.position_idx: report for report in reports}
-    marks = [report.mark_price for report in reports if report.mark_price]
-    if marks:
-        lane.save_mark_price(marks[-1])
-    stored = {idx: leg.size for position in lane.stored_positions() for idx, leg in position.legs.items()}
+    mark_price = next((report.mark_price for report in reversed(reports) if report.mark_price), None)
+    positions = lane.marked_positions(mark_price)
+    stored = {idx: leg.size for position in positions for idx, leg in position.legs.items()}
     if any(report.size != stored.get(idx, 0) for idx, report in newest.items()):
         lane.request_reconciliation()
