@@ -6,10 +6,10 @@ from datetime import timedelta
 import structlog
 
 from order_manager.domain.orders import OrderReport
-from order_manager.services.apply_updates import apply_reports
 from order_manager.services.desk import Desk
 from order_manager.services.ports import Lane
-from order_manager.services.settle_orders import Settlement, settle_orders
+from order_manager.services.record_reports import apply_reports
+from order_manager.services.settle_orders import Settlement, settle_with
 from order_manager.services.validate_positions import correct_position, recount_position
 
 log = structlog.get_logger(__name__)
@@ -57,11 +57,8 @@ def reconcile_symbol(lane: Lane, desk: Desk) -> Reconciliation:
 
 def settle_all(lane: Lane, desk: Desk) -> tuple[Settlement, int]:
     """Every open order, ours or not, and every fill; returns what is open still and how many changed."""
-    shown = desk.exchange.open_orders(lane.symbol)
-    corrected = apply_reports(lane, shown, desk)
-    settled = settle_orders(lane, desk, shown=shown)
-    corrected += settled.changed
-    return settled, corrected + _book_missed_fills(lane, desk)
+    settled = settle_with(lane, desk.exchange.open_orders(lane.symbol), desk)
+    return settled, settled.changed + _book_missed_fills(lane, desk)
 
 
 def _book_missed_fills(lane: Lane, desk: Desk) -> int:

@@ -4,24 +4,23 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
 
 import structlog
 
-from order_manager.domain.events import fill_json, order_event, text
 from order_manager.domain.orders import Order, OrderEvent, OrderReport, OrderStatus
 from order_manager.domain.reconciling import (
     Correction,
     absence_proves_ended,
     absence_proves_never_accepted,
-    apply_report,
 )
-from order_manager.domain.state import Market
 from order_manager.errors import OrderNotFound, OutcomeUnknown, Refused
 from order_manager.services.desk import Desk
 from order_manager.services.ports import Lane
+from order_manager.services.record_reports import apply, apply_reports, record_correction
 
 log = structlog.get_logger(__name__)
+
+FEW = 3  # open orders that are asked for one by one; more come as pages of fifty
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,26 +31,32 @@ class Settlement:
     changed: int
 
 
-def settle_orders(
-    lane: Lane, desk: Desk, *, ending_by_themselves: bool = False, shown: Sequence[OrderReport] = ()
-) -> Settlement:
+def settle_orders(lane: Lane, desk: Desk, *, ending_by_themselves: bool = False) -> Settlement:
     """Ask the exchange for the state of every open order of the symbol.
 
-    With `ending_by_themselves` only those that never rest (IOC, FOK) are asked for; those that `shown`
-    tells of, already applied, are not. Raises OutcomeUnknown while an order's fate can't be told: nothing
-    else may happen on the symbol.
+    With `ending_by_themselves` only those that never rest (IOC, FOK) are asked for. Raises OutcomeUnknown
+    while an order's fate can't be told: nothing else may happen on the symbol.
     """
-    before = lane.open_orders()
+    orders = [order for order in lane.open_orders() if not (ending_by_themselves and order.may_rest)]
+    if len(orders) > FEW:
+        return settle_with(lane, desk.exchange.open_orders(lane.symbol), desk)
+    after = [_settled(lane, order, desk) for order in orders]
+    changed = sum(new is not old for new, old in zip(after, orders, strict=True))
+    return Settlement(still_open=tuple(order for order in after if order.is_open), changed=changed)
+
+
+def settle_with(lane: Lane, shown: Sequence[OrderReport], desk: Desk) -> Settlement:
+    """The same with all of the symbol's open orders as the exchange just showed them: asks for the rest."""
+    changed = apply_reports(lane, shown, desk)
     known = {report.exchange_order_id for report in shown}
-    after = []
-    for order in before:
-        is_known = order.exchange_order_id in known and order.cancel_requested_at is None
-        is_left = ending_by_themselves and order.may_rest
-        after.append(order if is_known or is_left else _settled(lane, order, desk))
-    return Settlement(
-        still_open=tuple(order for order in after if order.is_open),
-        changed=sum(new is not old for new, old in zip(after, before, strict=True)),
-    )
+    still_open = []
+    for order in lane.open_orders():
+        is_settled = order.exchange_order_id in known and order.cancel_requested_at is None
+        after = order if is_settled else _settled(lane, order, desk)
+        changed += after is not order
+        if after.is_open:
+            still_open.append(after)
+    return Settlement(still_open=tuple(still_open), changed=changed)
 
 
 def _settled(lane: Lane, order: Order, desk: Desk) -> Order:
@@ -151,72 +156,3 @@ def confirm_cancel(lane: Lane, order: Order, desk: Desk) -> Order:
         if not order.is_open or (order.is_in_flight and order.intended_at is None):
             return order
     raise OutcomeUnknown(f"the cancel of {order.client_order_id} does not show yet")
-
-
-def apply(lane: Lane, order: Order, report: OrderReport, desk: Desk) -> Order:
-    """Record what a report changes: the order, its events, and the position that its growth moves."""
-    correction = apply_report(order, report)
-    if correction is None:
-        return order
-    market = desk.last_market(lane.symbol)
-    return record_correction(lane, order, correction, now=desk.now(), market=market)
-
-
-def record_correction(
-    lane: Lane, before: Order, correction: Correction, *, now: datetime, market: Market | None = None
-) -> Order:
-    """Returns the order as it is recorded."""
-    after = replace(correction.order, updated_at=now)
-    if before.cancel_requested_at is not None and before.reason and after.status is OrderStatus.CANCELLED:
-        after = replace(after, reason=before.reason)  # the exchange only knows that we asked
-    origin = lane.origin_of(before)
-    fill = correction.fill
-    position = origin.position
-    if fill is not None:
-        # What the exchange kept of the coin that was bought is not ours to sell; its cost is in the fees.
-        kept = replace(fill, quantity=fill.quantity - (after.base_fees - before.base_fees))
-        position = position.with_fill(after.request.position_idx, kept)
-    elif correction.fee_delta:
-        position = position.with_fee(after.request.position_idx, correction.fee_delta)
-    events = [
-        order_event(
-            kind,
-            after,
-            sequence=origin.event_sequence + number,
-            trace_id=origin.trace_id,
-            now=now,
-            signal=origin.signal,
-            received_at=origin.received_at,
-            market=market,
-            last_fill=fill_json(fill) if fill and kind in {"partially_filled", "filled"} else None,
-            modification=_modification(correction) if kind == "modified" else None,
-        )
-        for number, kind in enumerate(correction.events, start=1)
-    ]
-    lane.record_order(
-        after,
-        events=events,
-        position=position if fill is not None or correction.fee_delta else None,
-        mark_price=correction.fill_price,
-    )
-    if correction.events:
-        log.info(
-            "order_updated",
-            symbol=lane.symbol,
-            client_order_id=after.client_order_id,
-            events=[event.value for event in correction.events],
-            status=after.status.value,
-            filled_quantity=text(after.filled_quantity),
-            reason=after.reason if after.status in {OrderStatus.CANCELLED, OrderStatus.REJECTED} else None,
-        )
-    return after
-
-
-def _modification(correction: Correction) -> dict[str, Any] | None:
-    change = correction.modification
-    if change is None:
-        return None
-    return {
-        "before": {"quantity": text(change.before.quantity), "price": text(change.before.price)},
-        "after": {"quantity": text(change.after.quantity), "price": text(change.after.price)},
-    }
