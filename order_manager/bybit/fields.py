@@ -10,6 +10,8 @@ from order_manager.errors import UnreadableAnswer
 Row = Mapping[str, Any]
 T = TypeVar("T")
 
+MAX_EXPONENT = 30  # no price or quantity needs more; written out, a larger one could fill the memory
+
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -62,7 +64,7 @@ def to_decimal(name: str, value: object, row: Row | None = None) -> Decimal:
         decimal = Decimal(value)
     except InvalidOperation:
         raise UnknownWireValue(name, value, row) from None
-    if not decimal.is_finite():
+    if not decimal.is_finite() or abs(decimal.adjusted()) > MAX_EXPONENT:
         raise UnknownWireValue(name, value, row)
     return decimal
 
