@@ -72,6 +72,7 @@ def order_json(order: Order) -> dict[str, Any]:
         "updated_at": iso(order.updated_at),
         "executed_at": iso(order.executed_at),
         "is_dry_run": order.is_dry_run,
+        "is_external": order.is_external,
     }
 
 

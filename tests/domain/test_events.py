@@ -95,6 +95,7 @@ def test_an_order_in_the_words_of_the_interface():
         "updated_at": "2026-01-02T03:04:05Z",
         "executed_at": None,
         "is_dry_run": False,
+        "is_external": False,
     }
 
 

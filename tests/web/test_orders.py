@@ -59,6 +59,7 @@ def test_an_order_shows_the_fields_of_the_interface_and_decimals_as_strings(
         "updated_at": "2026-01-02T03:04:05Z",
         "executed_at": "2026-01-02T03:04:07Z",
         "is_dry_run": False,
+        "is_external": False,
     }
 
 
