@@ -27,7 +27,7 @@ the start with a line that names the variable. All processes of a fleet need the
 
 `order-manager up` chooses some values by itself where nothing is set: the addresses, ports and passwords of
 the servers that it embeds, the REST API's key and the paper exchange's keys. On the paper exchange it also
-sets `ORDERMANAGER_RECONCILIATION_INTERVAL` and `ORDERMANAGER_MAX_POSITION_SIZES`, and says so when it starts.
+sets `ORDERMANAGER_MAX_POSITION_SIZES`, and says so when it starts.
 
 "No effect yet" means that the value is read and checked, and nothing uses it.
 """

@@ -29,9 +29,8 @@ PASSED_ON = re.compile(
 LOCAL = "127.0.0.1"
 MAINTENANCE = "maintenance"
 PING_TIMEOUT_S = "60"
-# The paper exchange moves fast and trades small coins too; the defaults are for a real account.
+# The paper exchange trades small coins too; the defaults are for a real account.
 PAPER_DEFAULTS = {
-    "ORDERMANAGER_RECONCILIATION_INTERVAL": "5",
     "ORDERMANAGER_MAX_POSITION_SIZES": "SOLUSDT=1000,XRPUSDT=100000,DOGEUSDT=1000000",
 }
 

@@ -6,8 +6,12 @@ import structlog
 from celery import Celery, signals
 
 from order_manager.logs import configure_logs
+from order_manager.queues import MAINTENANCE
 from order_manager.settings import load_settings
 from order_manager.tasks.lane_leases import LaneLeases
+
+CATCH_UP = ("discover_symbols", "validate_positions", "refresh_instruments")
+CATCH_UP_WITHIN_S = 60.0
 
 app = Celery("order_manager", amqp="order_manager.tasks.queues:SymbolAMQP")
 app.config_from_object("celeryconfig")
@@ -18,6 +22,18 @@ app.steps["consumer"].add(LaneLeases)
 def _configure_logs(**_: Any) -> None:
     """Ours instead of Celery's."""
     configure_logs(load_settings(), process="worker")
+
+
+@signals.worker_ready.connect
+def _catch_up(sender: Any, **_: Any) -> None:
+    """A maintenance worker that starts does not wait for the schedule: much may have happened meanwhile."""
+    if MAINTENANCE not in sender.app.amqp.queues.consume_from:
+        return
+    for errand in CATCH_UP:
+        try:
+            sender.app.send_task(errand, queue=MAINTENANCE, expires=CATCH_UP_WITHIN_S, ignore_result=True)
+        except Exception as error:  # noqa: BLE001 - whatever the broker's library raises: the schedule comes
+            structlog.get_logger(__name__).warning("errand_not_sent", task=errand, error=repr(error))
 
 
 @signals.task_prerun.connect

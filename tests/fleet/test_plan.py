@@ -71,10 +71,10 @@ def test_a_configured_api_key_is_kept_in_either_spelling(tmp_path: Path, spellin
 
 
 def test_defaults_for_the_paper_exchange_are_set_only_where_unset_and_said(tmp_path: Path) -> None:
-    plan = a_plan(tmp_path, ORDERMANAGER_RECONCILIATION_INTERVAL="60")
-    assert plan.env["ORDERMANAGER_RECONCILIATION_INTERVAL"] == "60"
+    plan = a_plan(tmp_path)
     assert plan.env["ORDERMANAGER_MAX_POSITION_SIZES"].startswith("SOLUSDT=1000,")
     assert [note.partition("=")[0] for note in plan.notes] == ["ORDERMANAGER_MAX_POSITION_SIZES"]
+    assert a_plan(tmp_path, ORDERMANAGER_MAX_POSITION_SIZES="BTCUSDT=2").notes == ()
     assert a_plan(tmp_path, BYBIT_ENVIRONMENT="mainnet").notes == ()
 
 
