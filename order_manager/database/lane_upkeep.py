@@ -77,7 +77,8 @@ class LaneUpkeep:
         """Keep each once. Returns the exchange_order_ids that have traded more than we know of."""
         if not executions:
             return []
-        rows = [execution_values(execution) for execution in executions]
+        # The exchange may tell one twice in a row; a statement can't touch its row twice.
+        rows = [*{execution.exec_id: execution_values(execution) for execution in executions}.values()]
         upkeep_sql.BOOK_EXECUTIONS(self._connection, {"executions": rows})
         ids = sorted({execution.exchange_order_id for execution in executions if execution.is_trade})
         behind = upkeep_sql.BEHIND(
