@@ -1,9 +1,10 @@
 """The exchange as the services see it: domain values in and out."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
 from decimal import Decimal
+from typing import TypeVar
 
 import structlog
 
@@ -41,6 +42,7 @@ BALANCE_COIN = "USDT"
 HALF_HISTORY_MS = 3 * 86_400_000  # either side of a moment; order/history spans seven days at most
 HISTORY_SPAN_MS = 7 * 86_400_000 - 1000  # execution/list likewise
 
+T = TypeVar("T")
 Name = dict[str, Value]  # {"orderLinkId": ...} or {"orderId": ...}
 
 
@@ -150,10 +152,11 @@ class BybitClient:
 
     def open_orders(self, symbol: str) -> tuple[OrderReport, ...]:
         """Every open order of the symbol, those of others on the account included."""
-        reports = [
-            wire.order_report(row, category=self._category)
-            for row in self._calls.rows(REALTIME, self._query(symbol, openOnly=0, limit=50))
-        ]
+        reports = list(
+            self._readable(
+                wire.order_report, self._calls.rows(REALTIME, self._query(symbol, openOnly=0, limit=50))
+            )
+        )
         # Pages shift while orders come and go, so one may show twice.
         unique = {report.exchange_order_id: report for report in reports if not report.status.is_terminal}
         return tuple(unique.values())
@@ -172,8 +175,7 @@ class BybitClient:
         while start_ms < until_ms:
             end_ms = min(start_ms + HISTORY_SPAN_MS, until_ms)
             window = self._query(symbol, startTime=start_ms, endTime=end_ms, limit=100)
-            for row in self._calls.rows(EXECUTIONS, window):
-                booked = wire.execution(row, category=self._category)
+            for booked in self._readable(wire.execution, self._calls.rows(EXECUTIONS, window)):
                 found[booked.exec_id] = booked
             start_ms = end_ms
         return tuple(sorted(found.values(), key=lambda booked: (booked.executed_at, booked.exec_id)))
@@ -273,6 +275,14 @@ class BybitClient:
     def clock_skew_ms(self) -> int:
         """How far our clock is ahead of the exchange's."""
         return self._calls.clock_skew_ms()
+
+    def _readable(self, read: Callable[..., T], rows: Iterable[Row]) -> Iterator[T]:
+        """What can be read; the rest is logged and left out. Nobody concludes from an absence here."""
+        for row in rows:
+            try:
+                yield read(row, category=self._category)
+            except UnknownWireValue as error:
+                log.error("record_unreadable", order=row.get("orderId"), error=str(error))
 
     def _query(self, symbol: str, **more: Value) -> dict[str, Value]:
         return {"category": self._category.value, "symbol": symbol, **more}

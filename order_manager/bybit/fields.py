@@ -10,7 +10,7 @@ from order_manager.errors import UnreadableAnswer
 Row = Mapping[str, Any]
 T = TypeVar("T")
 
-MAX_EXPONENT = 30  # no price or quantity needs more; written out, a larger one could fill the memory
+MAX_DIGITS, MAX_PLACES = 18, 30  # before and after the point: what the tables can hold
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -64,7 +64,7 @@ def to_decimal(name: str, value: object, row: Row | None = None) -> Decimal:
         decimal = Decimal(value)
     except InvalidOperation:
         raise UnknownWireValue(name, value, row) from None
-    if not decimal.is_finite() or abs(decimal.adjusted()) > MAX_EXPONENT:
+    if not decimal.is_finite() or not -MAX_PLACES <= decimal.adjusted() <= MAX_DIGITS:
         raise UnknownWireValue(name, value, row)
     return decimal
 

@@ -49,6 +49,10 @@ class LaneUpkeep:
     def drop_updates(self, numbers: Sequence[int]) -> None:
         upkeep_sql.DROP_UPDATES(self._connection, {"ids": list(numbers)})
 
+    def set_update_aside(self, number: int, *, reason: str) -> None:
+        """Make a dead letter of an update that can't be applied."""
+        self._connection.execute(upkeep_sql.SET_ASIDE, {"id": number, "reason": reason[:1000]})
+
     def find_orders(
         self, *, exchange_order_ids: Sequence[str] = (), client_order_ids: Sequence[str] = ()
     ) -> list[Order]:
@@ -101,6 +105,10 @@ class LaneUpkeep:
         return [row.exchange_order_id for row in rows]
 
     # Positions
+
+    def save_position_mode(self, mode: PositionMode) -> None:
+        """The account's, for this symbol."""
+        self._connection.execute(upkeep_sql.SAVE_MODE, {"id": self.lane_id, "mode": mode.value})
 
     def stored_positions(self) -> list[Position]:
         """One per mode that the account ever was in."""

@@ -15,6 +15,13 @@ DROP_UPDATES = Prepared(
     "lane_drop_updates", "DELETE FROM exchange_updates WHERE id = ANY(:ids)", ids="bigint[]"
 )
 
+SET_ASIDE = text("""
+    WITH gone AS (DELETE FROM exchange_updates WHERE id = :id RETURNING *)
+    INSERT INTO dead_letters (queue, code, reason, body)
+    SELECT source || '.' || kind, 'update_not_applied', :reason, convert_to(CAST(body AS text), 'UTF8')
+    FROM gone
+""")
+
 FIND_ORDERS = Prepared(
     "lane_find_orders",
     """
@@ -68,6 +75,8 @@ WITHOUT_ORDER = text("""
     SELECT DISTINCT exchange_order_id FROM executions WHERE symbol = :symbol AND order_id IS NULL
         AND exec_type = ANY(:trades) AND executed_at > now() - interval '2 days' LIMIT :limit
 """)
+
+SAVE_MODE = text("UPDATE lanes SET position_mode = :mode WHERE id = :id AND position_mode <> :mode")
 
 STORED_LEGS = text("SELECT * FROM positions WHERE asset = :symbol")
 

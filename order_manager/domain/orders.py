@@ -142,6 +142,11 @@ class Order:
         return self.request.time_in_force in {TimeInForce.GTC, TimeInForce.POST_ONLY}
 
     @property
+    def is_at_rest(self) -> bool:
+        """On the book, and neither we nor itself are about to end it."""
+        return self.may_rest and not self.is_in_flight and self.cancel_requested_at is None
+
+    @property
     def open_notional(self) -> Decimal:
         """Quote value that can still fill; zero for a terminal order."""
         if not self.is_open:

@@ -19,8 +19,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 
-from order_manager.domain.orders import ZERO, Order, OrderEvent, OrderReport, OrderStatus, OrderType
-from order_manager.domain.positions import Fill
+from order_manager.domain.orders import ZERO, Order, OrderEvent, OrderReport, OrderStatus, OrderType, Side
+from order_manager.domain.positions import Fill, Position
 
 TERMINAL_EVENTS = {
     OrderStatus.FILLED: OrderEvent.FILLED,
@@ -55,7 +55,8 @@ class Correction:
     events: tuple[OrderEvent, ...] = ()
     filled_delta: Decimal = ZERO  # base, growth of the filled quantity; zero or more
     fill_price: Decimal | None = None  # quote per base, average of the growth; None without growth
-    fee_delta: Decimal = ZERO  # positive: paid
+    fee_delta: Decimal = ZERO  # quote, positive: paid
+    base_fee_delta: Decimal = ZERO  # base, part of it: what the exchange kept of the coin that was bought
     modification: Modification | None = None  # with the event `modified`
 
     @property
@@ -69,6 +70,23 @@ class Correction:
             price=self.fill_price,
             fee=self.fee_delta,
         )
+
+    def moved(self, position: Position) -> Position:
+        """`position` after this change of its order.
+
+        What the exchange kept of the coin is not ours to sell; what it was worth is in the fees.
+        """
+        side, idx = self.order.request.side, self.order.request.position_idx
+        fill, base_fee = self.fill, self.base_fee_delta
+        if fill is not None and (kept := fill.quantity - side.sign * base_fee) > 0:
+            return position.with_fill(idx, replace(fill, quantity=kept))
+        if fill is not None:
+            position = position.with_fill(idx, replace(fill, fee=ZERO))
+        if base_fee:
+            # Known later than its fill, which was booked whole: as if the coin were sold to pay it.
+            payer, price = Side.SELL if base_fee > 0 else Side.BUY, self.order.average_price or ZERO
+            position = position.with_fill(idx, Fill(side=payer, quantity=abs(base_fee), price=price))
+        return position.with_fee(idx, self.fee_delta) if self.fee_delta else position
 
 
 def apply_report(order: Order, report: OrderReport) -> Correction | None:
@@ -94,8 +112,8 @@ def apply_report(order: Order, report: OrderReport) -> Correction | None:
         exchange_order_id=report.exchange_order_id,
         filled_quantity=filled,
         average_price=_merged_average(order, report),
-        fees=_merged_fees(order, report),
-        base_fees=max(order.base_fees, report.base_fees),
+        fees=_merged_fees(order, report, order.fees, report.fees),
+        base_fees=_merged_fees(order, report, order.base_fees, report.base_fees),
         reason=_merged_reason(order, report, status),
         exchange_updated_at=max(order.exchange_updated_at or report.updated_at, report.updated_at),
         executed_at=_merged_executed_at(order, report),
@@ -152,13 +170,13 @@ def _merged_average(order: Order, report: OrderReport) -> Decimal | None:
     return report.price or order.request.price or order.reference_price or order.average_price
 
 
-def _merged_fees(order: Order, report: OrderReport) -> Decimal:
+def _merged_fees(order: Order, report: OrderReport, ours: Decimal, theirs: Decimal) -> Decimal:
     """The fees of the larger fill; of equal fills the larger fees, as some reports leave them out."""
     if report.filled_quantity > order.filled_quantity:
-        return report.fees
+        return theirs
     if report.filled_quantity < order.filled_quantity:
-        return order.fees
-    return max(order.fees, report.fees, key=lambda fees: (abs(fees), fees))
+        return ours
+    return max(ours, theirs, key=lambda fees: (abs(fees), fees))
 
 
 def _merged_reason(order: Order, report: OrderReport, status: OrderStatus) -> str | None:
@@ -197,6 +215,7 @@ def _correction(
         filled_delta=delta,
         fill_price=_fill_price(before, after) if delta > 0 else None,
         fee_delta=after.fees - before.fees,
+        base_fee_delta=after.base_fees - before.base_fees,
         modification=modification,
     )
 

@@ -4,8 +4,9 @@ from collections.abc import Sequence
 
 import structlog
 
-from order_manager.domain.exchange import Execution, PositionReport
+from order_manager.domain.exchange import Execution, PositionReport, Update
 from order_manager.domain.orders import OrderReport
+from order_manager.errors import ExchangeError, LaneLost
 from order_manager.services.desk import Desk
 from order_manager.services.ports import Lane
 from order_manager.services.record_reports import apply_reports
@@ -22,18 +23,39 @@ def apply_updates(lane: Lane, desk: Desk) -> int:
     """
     applied = 0
     while waiting := lane.updates(PAGE):
-        updates = [update for _, update in waiting]
-        apply_reports(lane, [update for update in updates if isinstance(update, OrderReport)], desk)
-        executions = [update for update in updates if isinstance(update, Execution)]
-        if behind := lane.book_executions(executions):
-            log.info("executions_ahead", symbol=lane.symbol, exchange_order_ids=behind)
-            lane.request_reconciliation()
-        _look_at_positions(lane, [update for update in updates if isinstance(update, PositionReport)])
+        try:
+            _apply(lane, [update for _, update in waiting], desk)
+        except (LaneLost, ExchangeError):
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever it is, one bad update must not stop the symbol
+            log.error("updates_not_applied", symbol=lane.symbol, count=len(waiting), error=repr(error))
+            _apply_one_by_one(lane, waiting, desk)
         lane.drop_updates([number for number, _ in waiting])
         applied += len(waiting)
         if len(waiting) < PAGE:
             break
     return applied
+
+
+def _apply_one_by_one(lane: Lane, waiting: Sequence[tuple[int, Update]], desk: Desk) -> None:
+    """Each that can't be applied is kept as a dead letter with its reason."""
+    for number, update in waiting:
+        try:
+            _apply(lane, [update], desk)
+        except (LaneLost, ExchangeError):
+            raise
+        except Exception as error:  # noqa: BLE001 - as above
+            lane.set_update_aside(number, reason=repr(error))
+            log.error("update_set_aside", symbol=lane.symbol, update=number, error=repr(error))
+
+
+def _apply(lane: Lane, updates: Sequence[Update], desk: Desk) -> None:
+    apply_reports(lane, [update for update in updates if isinstance(update, OrderReport)], desk)
+    executions = [update for update in updates if isinstance(update, Execution)]
+    if behind := lane.book_executions(executions):
+        log.info("executions_ahead", symbol=lane.symbol, exchange_order_ids=behind)
+        lane.request_reconciliation()
+    _look_at_positions(lane, [update for update in updates if isinstance(update, PositionReport)])
 
 
 def _look_at_positions(lane: Lane, reports: Sequence[PositionReport]) -> None:

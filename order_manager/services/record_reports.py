@@ -34,6 +34,9 @@ def apply_reports(lane: Lane, reports: Sequence[OrderReport], desk: Desk) -> int
     changed = set()
     for report in reports:
         order = by_exchange_id.get(report.exchange_order_id) or by_link_id.get(report.client_order_id)
+        if order is None and not _is_recordable(report):
+            log.error("order_not_recordable", symbol=lane.symbol, exchange_order_id=report.exchange_order_id)
+            continue
         if order is None:
             order = adopt_external(lane, report, desk)
             changed.add(report.exchange_order_id)
@@ -42,6 +45,11 @@ def apply_reports(lane: Lane, reports: Sequence[OrderReport], desk: Desk) -> int
             changed.add(report.exchange_order_id)
         by_exchange_id[report.exchange_order_id] = after
     return len(changed)
+
+
+def _is_recordable(report: OrderReport) -> bool:
+    """Not a conditional order that closes whatever is held by then: it has no quantity before it fills."""
+    return report.quantity > 0 or report.filled_quantity > 0
 
 
 def adopt_external(lane: Lane, report: OrderReport, desk: Desk) -> Order:
@@ -56,7 +64,7 @@ def adopt_external(lane: Lane, report: OrderReport, desk: Desk) -> Order:
             side=report.side,
             order_type=report.order_type,
             time_in_force=report.time_in_force or TimeInForce.GTC,
-            quantity=report.quantity,
+            quantity=report.quantity or report.filled_quantity,
             price=report.price,
             reduce_only=report.reduce_only,
             position_idx=report.position_idx,
@@ -94,13 +102,7 @@ def record_correction(
         after = replace(after, reason=before.reason)  # the exchange only knows that we asked
     origin = lane.origin_of(before)
     fill = correction.fill
-    position = origin.position
-    if fill is not None:
-        # What the exchange kept of the coin that was bought is not ours to sell; its cost is in the fees.
-        kept = replace(fill, quantity=fill.quantity - (after.base_fees - before.base_fees))
-        position = position.with_fill(after.request.position_idx, kept)
-    elif correction.fee_delta:
-        position = position.with_fee(after.request.position_idx, correction.fee_delta)
+    position = correction.moved(origin.position)
     events = [
         order_event(
             kind,
@@ -119,7 +121,7 @@ def record_correction(
     lane.record_order(
         after,
         events=events,
-        position=position if fill is not None or correction.fee_delta else None,
+        position=position if position != origin.position else None,
         mark_price=correction.fill_price,
     )
     if correction.events:

@@ -31,13 +31,13 @@ class Settlement:
     changed: int
 
 
-def settle_orders(lane: Lane, desk: Desk, *, ending_by_themselves: bool = False) -> Settlement:
+def settle_orders(lane: Lane, desk: Desk, *, only_unsettled: bool = False) -> Settlement:
     """Ask the exchange for the state of every open order of the symbol.
 
-    With `ending_by_themselves` only those that never rest (IOC, FOK) are asked for. Raises OutcomeUnknown
-    while an order's fate can't be told: nothing else may happen on the symbol.
+    With `only_unsettled` those that rest, and that nobody is about to end, are left to the exchange's
+    updates. Raises OutcomeUnknown while an order's fate can't be told: nothing else may happen on the symbol.
     """
-    orders = [order for order in lane.open_orders() if not (ending_by_themselves and order.may_rest)]
+    orders = [order for order in lane.open_orders() if not (only_unsettled and order.is_at_rest)]
     if len(orders) > FEW:
         return settle_with(lane, desk.exchange.open_orders(lane.symbol), desk)
     after = [_settled(lane, order, desk) for order in orders]

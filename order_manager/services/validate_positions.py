@@ -73,6 +73,7 @@ def _differences(lane: Lane, desk: Desk) -> list[LegDifference]:
     shown = desk.exchange.position(lane.symbol)
     if shown is None:
         return []
+    lane.save_position_mode(shown.mode)
     return leg_differences(stored, shown.legs)
 
 

@@ -42,7 +42,7 @@ def work_lane(lane: Lane, desk: Desk, *, batch: int) -> int:
                 execute_signal(lane, waiting, settled.still_open, desk)
             done += 1
         # A market order has ended by now: the next decision, and everybody else, knows at once.
-        settle_orders(lane, desk, ending_by_themselves=done > 0)
+        settle_orders(lane, desk, only_unsettled=True)
     except ExchangeError as error:
         _block(lane, error, desk)
     else:

@@ -6,6 +6,7 @@ from decimal import Decimal as D
 import pytest
 
 from order_manager.domain.identity import client_order_id
+from order_manager.domain.orders import TimeInForce
 from order_manager.errors import (
     AccessDenied,
     LaneLost,
@@ -74,12 +75,18 @@ def test_a_market_order_s_end_is_known_when_the_lane_is_left(room):
     assert room.publisher.types == ["created", "filled"]
 
 
-def test_a_lane_without_signals_settles_its_orders(room):
-    room.resting()
-    room.exchange.end("om-test-1-0", reason="CancelByAdmin")
+def test_a_lane_without_signals_settles_what_is_about_to_end(room):
+    room.resting(time_in_force=TimeInForce.IOC)
+    room.exchange.end("om-test-1-0", reason="EC_NoImmediateQtyToFill")
     assert room.work() == 0
     assert room.ledger.order("om-test-1-0")["status"] == "cancelled"
     assert room.publisher.types == ["cancelled"]
+
+
+def test_a_lane_without_signals_leaves_what_rests_to_the_exchange_s_updates(room):
+    room.resting()
+    assert room.work() == 0
+    assert room.exchange.calls == []
 
 
 TROUBLES = [
@@ -189,7 +196,8 @@ def test_events_that_an_earlier_holder_left_go_out_before_new_ones_though_the_br
     room.publisher.is_away = True
     room.work()
     room.exchange.fill(link(signal), D("0.01"))
-    room.exchange.before("evidence", lambda: setattr(room.publisher, "is_away", False))
+    room.ledger.execute("UPDATE lanes SET reconcile_requested_at = now()")
+    room.exchange.before("open_orders", lambda: setattr(room.publisher, "is_away", False))
     room.work()
     room.work()
     assert room.publisher.types == ["created", "partially_filled"]
