@@ -19,6 +19,8 @@ from order_manager.domain.orders import (
     Side,
     TimeInForce,
 )
+from order_manager.domain.reconciling import apply_report
+from tests.builders import an_order
 
 D = Decimal
 
@@ -134,6 +136,22 @@ STATUSES = {
 @pytest.mark.parametrize(("name", "status"), STATUSES.items())
 def test_every_status_has_ours(name, status, recorded):
     assert report(a_row(recorded, orderStatus=name)).status is status
+
+
+@pytest.mark.parametrize("ours", OrderStatus)
+@pytest.mark.parametrize("name", STATUSES)
+def test_every_word_has_an_answer_in_every_state_of_ours(name, ours, recorded):
+    row = a_row(recorded, orderStatus=name, cumExecQty="0.04", avgPrice="1600")
+    theirs = report(row)
+    order = an_order(status=ours, exchange_order_id=theirs.exchange_order_id, quantity=theirs.quantity)
+    correction = apply_report(order, theirs)
+    if ours is OrderStatus.DRY_RUN:
+        assert correction is None
+        return
+    assert correction is not None
+    assert correction.filled_delta == D("0.04")
+    assert correction.order.status.is_terminal or not (ours.is_terminal or theirs.status.is_terminal)
+    assert apply_report(correction.order, theirs) is None
 
 
 @pytest.mark.parametrize("value", ["Created", "PendingCancel", "", None, 7])
@@ -276,6 +294,31 @@ def test_the_documented_execution_is_read(recorded):
     assert found.executed_at.tzinfo is UTC
     for row in recorded("ws_private_execution")["response"]["data"]:
         wire.execution({**row, "category": "linear"})
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("side", "Both"),
+        ("side", ""),
+        ("execId", ""),
+        ("orderId", None),
+        ("execQty", "x"),
+        ("execPrice", ""),
+        ("execTime", "soon"),
+    ],
+)
+def test_a_strange_execution_is_loud(field, value, recorded):
+    row = recorded("execution_list")["response"]["result"]["list"][0]
+    with pytest.raises(UnknownWireValue, match=field):
+        wire.execution(row | {field: value}, category=Category.LINEAR)
+
+
+def test_only_some_kinds_of_executions_fill_an_order(recorded):
+    row = recorded("execution_list")["response"]["result"]["list"][0]
+    kinds = ["Trade", "AdlTrade", "BustTrade", "", "Funding", "Settle", "Delivery", "NewKind"]
+    read = [wire.execution(row | {"execType": kind}, category=Category.LINEAR) for kind in kinds]
+    assert [one.is_trade for one in read] == [True] * 4 + [False] * 4
 
 
 @given(

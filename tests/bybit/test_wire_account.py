@@ -159,6 +159,45 @@ def test_a_short_position_is_negative(recorded):
     assert found.net.average_price == D("27464.50441675")
 
 
+def a_leg(**changes):
+    row = {"symbol": "X", "positionIdx": 0, "side": "Sell", "size": "2", "avgPrice": "10", "markPrice": "9"}
+    return row | changes
+
+
+def test_one_leg_is_read_with_its_mark_price(recorded):
+    found = wire_account.position_report(a_leg(), category=Category.LINEAR)
+    assert (found.size, found.average_price, found.mark_price) == (-2, 10, 9)
+    flat = wire_account.position_report(a_leg(size="0", side="", markPrice=""), category=Category.LINEAR)
+    assert (flat.size, flat.average_price, flat.mark_price) == (0, None, None)
+    for row in recorded("ws_private_position")["response"]["data"]:
+        assert wire_account.position_report(row).symbol == row["symbol"]
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("positionIdx", 3),
+        ("positionIdx", None),
+        ("positionIdx", ""),
+        ("side", ""),
+        ("side", "None"),
+        ("size", "x"),
+        ("symbol", ""),
+        ("avgPrice", "x"),
+    ],
+)
+def test_a_strange_leg_is_loud(field, value):
+    with pytest.raises(UnknownWireValue, match=field):
+        wire_account.position_report(a_leg(**{field: value}), category=Category.LINEAR)
+
+
+def test_a_coin_of_the_wallet_is_all_of_it_and_one_that_is_not_listed_nothing():
+    assert wire_account.coin_balance(ACCOUNT, "USDT") == 1000
+    assert wire_account.coin_balance(ACCOUNT, "BTC") == 0
+    with pytest.raises(UnknownWireValue):
+        wire_account.coin_balance({}, "BTC")
+
+
 def test_hedge_legs_and_the_stream_s_name_of_the_entry_price():
     rows = [
         {"positionIdx": 1, "side": "Buy", "size": "2", "entryPrice": "10"},

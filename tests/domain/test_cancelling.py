@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from order_manager.domain.cancelling import amendable_order, amendment_of, part_orders
+from order_manager.domain.cancelling import amendable_order, amendment_of, part_orders, stale_orders
 from order_manager.domain.orders import OrderStatus, OrderType, Side, TimeInForce
 from order_manager.domain.state import PlannedOrder
 from tests.builders import D, an_order, at, some_rules
@@ -107,3 +107,39 @@ def test_slices_and_market_orders_are_not_amended_into():
     market = replace(WANTED, order_type=OrderType.MARKET, price=None)
     assert amendable_order((BUY,), (WANTED, WANTED), AMENDING) is None
     assert amendable_order((BUY,), (market,), AMENDING) is None
+
+
+def stale(*orders, seconds=3601, **rules):
+    return stale_orders(orders, now=at(seconds), timeout_s=3600, rules=some_rules(**rules))
+
+
+def test_an_order_is_stale_when_it_has_rested_for_longer_than_the_timeout():
+    assert stale(BUY, SELL) == (BUY, SELL)
+    assert stale(BUY, seconds=3600) == ()
+    assert stale(replace(BUY, created_at=at(1))) == ()
+    assert stale(replace(BUY, created_at=None)) == ()
+
+
+def test_a_stale_order_that_filled_in_part_goes_only_when_configured():
+    assert stale(PART) == ()
+    assert stale(PART, cancel_partially_filled=True) == (PART,)
+
+
+def test_others_stale_orders_go_only_when_configured():
+    theirs = an_order(signal_id=None)
+    assert stale(theirs) == ()
+    assert stale(theirs, cancel_external_orders=True) == (theirs,)
+
+
+@pytest.mark.parametrize(
+    "order",
+    [
+        an_order(exchange_order_id=None),
+        an_order(time_in_force=TimeInForce.IOC),
+        an_order(status=OrderStatus.CANCELLED),
+        an_order(cancel_requested_at=at(0)),
+    ],
+    ids=["in flight", "ends by itself", "ended", "being cancelled"],
+)
+def test_an_old_order_that_does_not_rest_is_not_stale(order):
+    assert stale(order) == ()

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from order_manager.domain.orders import OrderEvent, OrderStatus
 from order_manager.domain.reconciling import TERMINAL_EVENTS, apply_report
-from tests.builders import D, a_report, an_order, at
+from tests.builders import D, a_position, a_report, an_order, at
 
 LOT = D("0.001")
 
@@ -130,3 +130,66 @@ def test_a_cancel_that_lost_its_race_always_ends_filled(case):
     events = events_of(corrections)
     assert events[OrderEvent.FILLED] == 1
     assert events[OrderEvent.CANCELLED] <= 1
+
+
+# Whatever the exchange may say of an order in whatever state, however little sense it makes
+
+
+LOTS = st.integers(0, 4).map(lambda lots: lots * LOT)
+MOMENTS = st.integers(0, 4).map(at)
+PRICES = st.none() | st.integers(0, 3).map(D)
+FEES = st.integers(-2, 2).map(D)
+ANY_ORDER = st.builds(
+    an_order,
+    status=st.sampled_from(OrderStatus),
+    exchange_order_id=st.none() | st.just("exchange-1"),
+    quantity=st.integers(1, 4).map(lambda lots: lots * LOT),
+    filled_quantity=LOTS,
+    average_price=PRICES,
+    fees=FEES,
+    base_fees=FEES,
+    reason=st.none() | st.just("ours"),
+    exchange_updated_at=st.none() | MOMENTS,
+    executed_at=st.none() | MOMENTS,
+    unseen_since=st.none() | MOMENTS,
+    announced=st.frozensets(st.sampled_from(OrderEvent)),
+)
+ANY_REPORT = st.builds(
+    a_report,
+    status=st.sampled_from([status for status in OrderStatus if status is not OrderStatus.DRY_RUN]),
+    exchange_order_id=st.sampled_from(["exchange-1", "exchange-1", "exchange-1", "exchange-2"]),
+    quantity=LOTS,
+    price=PRICES,
+    filled_quantity=LOTS,
+    average_price=PRICES,
+    fees=FEES,
+    base_fees=FEES,
+    reason=st.none() | st.just("theirs"),
+    updated_at=MOMENTS,
+)
+
+
+@given(ANY_ORDER, st.lists(ANY_REPORT, min_size=1, max_size=4))
+def test_every_report_has_an_answer_in_every_state_and_none_moves_backwards(order, reports):
+    for report in reports:
+        correction = apply_report(order, report)
+        is_another = order.exchange_order_id not in (None, report.exchange_order_id)
+        if order.status is OrderStatus.DRY_RUN or is_another:
+            assert correction is None
+            continue
+        if correction is None:
+            continue
+        after = correction.order
+        is_ours_to_revoke = order.exchange_order_id is None or order.unseen_since is not None
+        claims = {report.status} if is_ours_to_revoke else {order.status, report.status}
+        assert after.status.is_terminal or not any(claim.is_terminal for claim in claims)
+        assert after.status is OrderStatus.FILLED or OrderStatus.FILLED not in claims
+        assert after.status is not OrderStatus.DRY_RUN
+        assert after.filled_quantity - order.filled_quantity == correction.filled_delta >= 0
+        assert (correction.fill is not None) == (correction.filled_delta > 0)
+        assert after.announced == order.announced | set(correction.events)
+        assert (OrderEvent.MODIFIED in correction.events) == (correction.modification is not None)
+        assert len(set(correction.events)) == len(correction.events)
+        correction.moved(a_position())
+        assert apply_report(after, report) is None, "a repeat changes nothing"
+        order = after
