@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any, TypeVar
 
+from order_manager.domain.exchange import Execution, PositionReport
 from order_manager.domain.instruments import Instrument
 from order_manager.domain.orders import (
     Category,
@@ -21,7 +22,7 @@ from order_manager.domain.orders import (
     Side,
     TimeInForce,
 )
-from order_manager.domain.positions import Leg, Position, PositionMode
+from order_manager.domain.positions import Fill, Leg, Position, PositionMode
 from order_manager.domain.reconciling import TERMINAL_EVENTS
 from order_manager.domain.signals import Signal
 from order_manager.domain.state import Market, TradingMode, TradingRules, TradingState
@@ -192,5 +193,37 @@ def a_report(**changes: Any) -> OrderReport:
         reason=None,
         created_at=NOW,
         updated_at=at(1),
+    )
+    return _changed(report, changes)
+
+
+def an_execution(**changes: Any) -> Execution:
+    """0.01 of the order of `a_report`, bought at 49000; takes the fields of its fill too."""
+    fill = Fill(side=Side.BUY, quantity=D("0.01"), price=D(49000), fee=D("0.1"))
+    of_fill = {f.name for f in fields(Fill)}
+    execution = Execution(
+        exec_id="exec-1",
+        exchange_order_id="exchange-1",
+        client_order_id="om-test-1-0",
+        symbol="BTCUSDT",
+        category=Category.LINEAR,
+        fill=_changed(fill, {name: new for name, new in changes.items() if name in of_fill}),
+        fee_currency="USDT",
+        is_maker=True,
+        exec_type="Trade",
+        executed_at=at(1),
+    )
+    return _changed(execution, {name: new for name, new in changes.items() if name not in of_fill})
+
+
+def a_position_report(**changes: Any) -> PositionReport:
+    """0.01 long, one-way."""
+    report = PositionReport(
+        symbol="BTCUSDT",
+        category=Category.LINEAR,
+        position_idx=0,
+        size=D("0.01"),
+        average_price=D(49000),
+        mark_price=D(49000),
     )
     return _changed(report, changes)
