@@ -1,6 +1,6 @@
 """The exchange as a whole: engine, accounts by key, ledger, journal, streams, limits, faults in one place."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -60,6 +60,8 @@ class Exchange:
         self.by_key: dict[str, Account] = {}
         self.engine = self._new_engine()
         self.streams = Streams(queue_limit=settings.stream_queue_limit)
+        self.public_streams = Streams(queue_limit=settings.stream_queue_limit)
+        self.followers: list[Callable[[], None]] = []  # called at the end of each commit
         self.feed = Feed(self.engine, self.streams.wanted, self.streams.publish)
         restore(self.journal.read(), self.engine, self.ledger)
         self._committed_seq = self.ledger.last_seq
@@ -139,6 +141,8 @@ class Exchange:
         self._committed_seq = self.ledger.last_seq
         self.journal.commit(self.engine.tick, entries)
         self.feed.flush()
+        for follow in self.followers:
+            follow()
 
     def _new_engine(self) -> Engine:
         settings = self.settings

@@ -1,6 +1,6 @@
 """The HTTP face of the paper exchange: every request authenticated, limited, recorded, answered.
 
-The private WebSocket, on the same port, is `stream_server`.
+The WebSockets, on the same port, are `stream_server` and `public_server`.
 Left out: liquidation, funding, conditional orders and TP/SL, inverse and option markets, borrowing.
 """
 
@@ -23,6 +23,7 @@ from order_manager.paper.exchange import Exchange
 from order_manager.paper.faults import Fault
 from order_manager.paper.ledger import REQUEST
 from order_manager.paper.market_data import PUBLIC, PublicCall
+from order_manager.paper.public_server import add_public_stream_routes
 from order_manager.paper.refusals import ApiRefusal
 from order_manager.paper.stream_server import add_stream_routes
 
@@ -72,6 +73,7 @@ def create_app(exchange: Exchange) -> web.Application:
         process = partial(_answer_private, exchange, path, call)
         app.router.add_post(path, _with_faults(exchange, path, process))
     add_stream_routes(app, exchange, now_ms)
+    add_public_stream_routes(app, exchange, PUBLIC, now_ms)
     if exchange.settings.control_token:
         add_control_routes(app, exchange, now_ms)
     return app

@@ -1,7 +1,8 @@
 """The private WebSocket, /v5/private: connecting, authentication, subscriptions, pings, idle clients.
 
-Own rules where the exchange documents none: a request with one bad topic subscribes to nothing; a failed
-authentication leaves the connection open for another try; only text frames keep a connection alive.
+`public_server` builds the public ones on it. Own rules where the exchange documents none: a request with
+one bad topic subscribes to nothing; a failed authentication leaves the connection open for another try;
+only text frames keep a connection alive.
 """
 
 import asyncio
@@ -29,7 +30,7 @@ Json = dict[str, Any]
 
 
 def add_stream_routes(app: web.Application, exchange: Exchange, clock: Callable[[], int]) -> None:
-    server = StreamServer(exchange, clock)
+    server = StreamServer(exchange, exchange.streams, clock)
     app.router.add_get(PATH, server.handle, allow_head=False)
     app.on_shutdown.append(server.shut_down)
 
@@ -41,14 +42,11 @@ class OpRefusal(Exception):
 class StreamServer:
     """Serves WebSocket clients of one exchange."""
 
-    def __init__(self, exchange: Exchange, clock: Callable[[], int]) -> None:
+    def __init__(self, exchange: Exchange, streams: Streams, clock: Callable[[], int]) -> None:
         self._exchange = exchange
+        self._streams = streams
         self._clock = clock
         self._sockets: dict[Connection, web.WebSocketResponse] = {}
-
-    @property
-    def _streams(self) -> Streams:
-        return self._exchange.streams
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """One client from its handshake to its end."""
@@ -68,10 +66,10 @@ class StreamServer:
 
         connection = self._streams.connect(hang_up, request.remote or "", self._clock())
         self._sockets[connection] = socket
-        idle_ms = read_active_time(request.query.get("max_active_time", ""))
+        idle_ms = self._greet(connection, request) or self._exchange.settings.stream_idle_ms
         writer = asyncio.create_task(_write(connection, socket))
         try:
-            await self._read(connection, socket, idle_ms or self._exchange.settings.stream_idle_ms)
+            await self._read(connection, socket, idle_ms)
         finally:
             del self._sockets[connection]
             self._streams.leave(connection)
@@ -84,6 +82,10 @@ class StreamServer:
         open_now = list(self._sockets.items())
         await asyncio.gather(*(_part(c, s, WSCloseCode.GOING_AWAY, reason) for c, s in open_now))
 
+    def _greet(self, connection: Connection, request: web.Request) -> int:
+        """Prepare a new connection; how long it may be idle in ms, 0 for the usual time."""
+        return read_active_time(request.query.get("max_active_time", ""))
+
     async def _read(self, connection: Connection, socket: web.WebSocketResponse, idle_ms: int) -> None:
         """Answer the client's ops until it goes, or is idle: no text from it and none to it."""
         while connection.is_open:
@@ -95,11 +97,14 @@ class StreamServer:
                 message = await socket.receive(timeout=patience_s)
                 if message.type is WSMsgType.TEXT:
                     connection.active_s = time.monotonic()
-                    connection.send(_dumps(self.answer(connection, message.data)))
+                    self._reply(connection, message.data)
                 elif message.type is WSMsgType.PING:
                     await socket.pong(message.data)
                 elif message.type is not WSMsgType.PONG:
                     return
+
+    def _reply(self, connection: Connection, text: str) -> None:
+        connection.send(_dumps(self.answer(connection, text)))
 
     def answer(self, connection: Connection, text: str) -> Json:
         """What the exchange says to one frame."""
@@ -110,21 +115,30 @@ class StreamServer:
         op = frame.get("op") if isinstance(frame, dict) else None
         echo = {"req_id": frame["req_id"]} if isinstance(frame, dict) and frame.get("req_id") else {}
         if op == "ping":
-            return {**echo, "op": "pong", "args": [str(self._clock())], "conn_id": connection.conn_id}
+            return self._pong(connection, echo)
         answer: Json = {"success": True, "ret_msg": "", **echo, "op": op, "conn_id": connection.conn_id}
         try:
-            if not isinstance(frame, dict) or op not in ("auth", "subscribe", "unsubscribe"):
+            if not isinstance(frame, dict):
                 raise OpRefusal("error:invalid op")
-            args = frame.get("args")
-            if op == "auth":
-                self._authenticate(connection, args)
-            elif op == "subscribe":
-                self._streams.subscribe(connection, _new_topics(connection, args))
-            else:
-                self._streams.unsubscribe(connection, _known_topics(connection, args))
+            answer |= self._obey(connection, op, frame.get("args"))
         except OpRefusal as refused:
             answer |= {"success": False, "ret_msg": str(refused)}
         return answer
+
+    def _pong(self, connection: Connection, echo: Json) -> Json:
+        return {**echo, "op": "pong", "args": [str(self._clock())], "conn_id": connection.conn_id}
+
+    def _obey(self, connection: Connection, op: object, args: object) -> Json:
+        """Do what an op asks; what its answer says beyond the usual."""
+        if op == "auth":
+            self._authenticate(connection, args)
+        elif op == "subscribe":
+            self._streams.subscribe(connection, _new_topics(connection, args))
+        elif op == "unsubscribe":
+            self._streams.unsubscribe(connection, _known_topics(connection, args))
+        else:
+            raise OpRefusal("error:invalid op")
+        return {}
 
     def _authenticate(self, connection: Connection, args: object) -> None:
         """[API key, expires, signature]; `expires` must lie ahead, as a number or as its text."""
@@ -159,19 +173,16 @@ def read_active_time(text: str) -> int:
 def _topics(connection: Connection, args: object) -> list[str]:
     if not connection.account:
         raise OpRefusal("Request not authorized")
-    if not (isinstance(args, list) and args and all(isinstance(topic, str) for topic in args)):
-        raise OpRefusal("Params Error")
-    for topic in args:
+    topics = read_args(args)
+    for topic in topics:
         if topic not in TOPICS:
             raise OpRefusal(f"error:handler not found,topic:{topic}")
-    return args
+    return topics
 
 
 def _new_topics(connection: Connection, args: object) -> list[str]:
     topics = _topics(connection, args)
-    for topic in topics:
-        if topic in connection.topics or topics.count(topic) > 1:
-            raise OpRefusal(f"error:already subscribed,topic:{topic}")
+    check_new(connection, topics)
     if len({"." in topic for topic in topics if topic != "wallet"}) > 1:
         raise OpRefusal("error:all-in-one and categorised topics cannot be in one subscription request")
     return topics
@@ -179,10 +190,27 @@ def _new_topics(connection: Connection, args: object) -> list[str]:
 
 def _known_topics(connection: Connection, args: object) -> list[str]:
     topics = _topics(connection, args)
+    check_known(connection, topics)
+    return topics
+
+
+def read_args(args: object) -> list[str]:
+    """The topics that a request names, at least one."""
+    if not (isinstance(args, list) and args and all(isinstance(topic, str) for topic in args)):
+        raise OpRefusal("Params Error")
+    return args
+
+
+def check_new(connection: Connection, topics: list[str]) -> None:
+    for topic in topics:
+        if topic in connection.topics or topics.count(topic) > 1:
+            raise OpRefusal(f"error:already subscribed,topic:{topic}")
+
+
+def check_known(connection: Connection, topics: list[str]) -> None:
     for topic in topics:
         if topic not in connection.topics:
             raise OpRefusal(f"error:not subscribed,topic:{topic}")
-    return topics
 
 
 async def _write(connection: Connection, socket: web.WebSocketResponse) -> None:

@@ -1,4 +1,4 @@
-"""Who listens on the private stream, to what, and what waits to be sent to whom. No sockets here."""
+"""Who listens on a stream, to what, and what waits to be sent to whom. No sockets here."""
 
 import asyncio
 import time
@@ -121,12 +121,17 @@ class Streams:
     def publish(self, message: Message) -> None:
         """Queue a message for all who subscribed to it, under the topic they subscribed to."""
         for topic in (message.kind, f"{message.kind}.{message.category}"):
-            subscribers = self._subscribers.get((message.account, topic))
-            if subscribers:
-                text = message.under(topic)
-                for connection in list(subscribers):
-                    connection.topics[topic] += 1
-                    self._deliver(connection, topic, text)
+            if self.has_listeners(message.account, topic):
+                self.tell(message.account, topic, message.under(topic))
+
+    def has_listeners(self, account: str, topic: str) -> bool:
+        return (account, topic) in self._subscribers
+
+    def tell(self, account: str, topic: str, text: str) -> None:
+        """Queue a text for all subscribers of a topic."""
+        for connection in list(self._subscribers.get((account, topic), ())):
+            connection.topics[topic] += 1
+            self._deliver(connection, topic, text)
 
     def disconnect(self, account: str) -> int:
         """Cut the connections of an account, or all when it is empty; how many."""
