@@ -92,11 +92,11 @@ class LaneUpkeep:
         return [row.exchange_order_id for row in behind]
 
     def executions_known_until(self) -> datetime:
-        """The exchange's clock, of the newest execution; when the lane was opened, before there is one."""
-        moment: datetime = self._connection.execute(
-            upkeep_sql.KNOWN_UNTIL, {"symbol": self.symbol}
+        """When all of them were known: at the last complete comparison, or when the lane was opened."""
+        known_until: datetime = self._connection.execute(
+            upkeep_sql.KNOWN_UNTIL, {"id": self.lane_id}
         ).scalar_one()
-        return moment
+        return known_until
 
     def executions_without_order(self, limit: int) -> list[str]:
         """exchange_order_ids of recent fills whose order we do not know."""
@@ -179,15 +179,12 @@ class LaneUpkeep:
             upkeep_sql.REQUEST_RECONCILIATION, {"id": self.lane_id}
         ).scalar_one()
 
-    def finish_reconciliation(
-        self, *, began_at: datetime, seen: int, corrected: int, discrepancies: int
-    ) -> None:
-        """The comparison that began at `began_at` is complete."""
+    def finish_reconciliation(self, *, seen: int, corrected: int, discrepancies: int) -> None:
+        """The comparison is complete, and answers the requests that this holder knows of."""
         self._connection.execute(
             upkeep_sql.RECONCILED,
             {
                 "id": self.lane_id,
-                "began_at": began_at,
                 "seen": seen,
                 "corrected": corrected,
                 "discrepancies": discrepancies,

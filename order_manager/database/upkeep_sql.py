@@ -66,10 +66,8 @@ BEHIND = Prepared(
     trades="text[]",
 )
 
-KNOWN_UNTIL = text("""
-    SELECT coalesce((SELECT max(executed_at) FROM executions WHERE symbol = :symbol), opened_at)
-    FROM lanes WHERE symbol = :symbol
-""")
+# Not the newest execution: what the stream told after a gap is newer than what it left out.
+KNOWN_UNTIL = text("SELECT coalesce(reconciled_at, opened_at) FROM lanes WHERE id = :id")
 
 WITHOUT_ORDER = text("""
     SELECT DISTINCT exchange_order_id FROM executions WHERE symbol = :symbol AND order_id IS NULL
@@ -144,10 +142,11 @@ REQUEST_RECONCILIATION = text("""
     RETURNING reconcile_requested_at
 """)
 
-# A request that came while this comparison ran asks for the next one.
+# A request that came while this comparison ran asks for the next one. The moment is that of the request,
+# by our own clock: whoever asked compares it with theirs.
 RECONCILED = text("""
-    UPDATE lanes SET reconciled_at = :began_at, reconciled_orders = :seen, corrected_orders = :corrected,
-        discrepancies = :discrepancies, reconcile_error = NULL,
+    UPDATE lanes SET reconciled_at = coalesce(:requested_at, reconciled_at), reconciled_orders = :seen,
+        corrected_orders = :corrected, discrepancies = :discrepancies, reconcile_error = NULL,
         reconcile_requested_at = nullif(reconcile_requested_at, :requested_at),
         validate_requested_at = nullif(validate_requested_at, :validation_requested_at)
     WHERE id = :id

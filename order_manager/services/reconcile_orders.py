@@ -9,13 +9,15 @@ from order_manager.domain.orders import OrderReport
 from order_manager.services.desk import Desk
 from order_manager.services.ports import Lane
 from order_manager.services.record_reports import apply_reports
-from order_manager.services.settle_orders import Settlement, settle_with
+from order_manager.services.settle_orders import settle_with
 from order_manager.services.validate_positions import correct_position, recount_position
 
 log = structlog.get_logger(__name__)
 
 PAGE = 50  # fills without an order
-OVERLAP = timedelta(seconds=60)  # executions are asked for again from so long before the newest known
+OVERLAP = timedelta(
+    seconds=60
+)  # executions are asked for again from so long before: clocks differ, lists lag
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,17 +35,12 @@ def reconcile_symbol(lane: Lane, desk: Desk) -> Reconciliation:
     Raises what the exchange raises (an answer that did not come is never absence): what was learned until
     then is recorded, and the request stays for the next try.
     """
-    began_at = desk.now()
     is_validation = lane.validate_requested_at is not None
-    settled, corrected = settle_all(lane, desk)
+    seen, corrected = settle_all(lane, desk)
     differences = recount_position(lane, desk) if is_validation else 0
-    differences += correct_position(lane, desk, settle_again=lambda: settle_all(lane, desk)[1])
-    found = Reconciliation(
-        seen=len(settled.still_open) + corrected, corrected=corrected, discrepancies=differences
-    )
-    lane.finish_reconciliation(
-        began_at=began_at, seen=found.seen, corrected=found.corrected, discrepancies=found.discrepancies
-    )
+    differences += correct_position(lane, desk, settle_again=lambda: settle_all(lane, desk))
+    found = Reconciliation(seen=seen, corrected=corrected, discrepancies=differences)
+    lane.finish_reconciliation(seen=found.seen, corrected=found.corrected, discrepancies=found.discrepancies)
     if found.corrected or found.discrepancies:
         log.info(
             "orders_reconciled",
@@ -55,10 +52,11 @@ def reconcile_symbol(lane: Lane, desk: Desk) -> Reconciliation:
     return found
 
 
-def settle_all(lane: Lane, desk: Desk) -> tuple[Settlement, int]:
-    """Every open order, ours or not, and every fill; returns what is open still and how many changed."""
+def settle_all(lane: Lane, desk: Desk) -> tuple[int, int]:
+    """Every open order, ours or not, and every fill; returns how many orders were seen and changed."""
     settled = settle_with(lane, desk.exchange.open_orders(lane.symbol), desk)
-    return settled, settled.changed + _book_missed_fills(lane, desk)
+    found = _book_missed_fills(lane, desk)
+    return settled.seen + found, settled.changed + found
 
 
 def _book_missed_fills(lane: Lane, desk: Desk) -> int:

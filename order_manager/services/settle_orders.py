@@ -28,6 +28,7 @@ class Settlement:
     """A symbol's orders after the exchange was asked."""
 
     still_open: tuple[Order, ...]
+    seen: int
     changed: int
 
 
@@ -42,21 +43,22 @@ def settle_orders(lane: Lane, desk: Desk, *, only_unsettled: bool = False) -> Se
         return settle_with(lane, desk.exchange.open_orders(lane.symbol), desk)
     after = [_settled(lane, order, desk) for order in orders]
     changed = sum(new is not old for new, old in zip(after, orders, strict=True))
-    return Settlement(still_open=tuple(order for order in after if order.is_open), changed=changed)
+    still_open = tuple(order for order in after if order.is_open)
+    return Settlement(still_open=still_open, seen=len(orders), changed=changed)
 
 
 def settle_with(lane: Lane, shown: Sequence[OrderReport], desk: Desk) -> Settlement:
     """The same with all of the symbol's open orders as the exchange just showed them: asks for the rest."""
     changed = apply_reports(lane, shown, desk)
     known = {report.exchange_order_id for report in shown}
-    still_open = []
-    for order in lane.open_orders():
+    orders, still_open = lane.open_orders(), []
+    for order in orders:
         is_settled = order.exchange_order_id in known and order.cancel_requested_at is None
         after = order if is_settled else _settled(lane, order, desk)
         changed += after is not order
         if after.is_open:
             still_open.append(after)
-    return Settlement(still_open=tuple(still_open), changed=changed)
+    return Settlement(still_open=tuple(still_open), seen=len(orders), changed=changed)
 
 
 def _settled(lane: Lane, order: Order, desk: Desk) -> Order:

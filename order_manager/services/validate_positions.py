@@ -48,7 +48,7 @@ def recount_position(lane: Lane, desk: Desk) -> int:
     return len(differences)
 
 
-def correct_position(lane: Lane, desk: Desk, *, settle_again: Callable[[], int]) -> int:
+def correct_position(lane: Lane, desk: Desk, *, settle_again: Callable[[], object]) -> int:
     """Compare the stored position with the exchange's; returns how many sizes differed, and corrects them.
 
     A difference may be an update that is on its way or the exchange's own delay, so it must outlast a few
