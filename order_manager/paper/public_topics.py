@@ -24,6 +24,8 @@ _LINEAR_TICKER = (
     "indexPrice",
     "openInterest",
     "openInterestValue",
+    "singleOpenInterest",
+    "singleOpenInterestValue",
     "turnover24h",
     "volume24h",
     "fundingIntervalHour",

@@ -190,7 +190,9 @@ def _new_topics(connection: Connection, args: object) -> list[str]:
 
 def _known_topics(connection: Connection, args: object) -> list[str]:
     topics = _topics(connection, args)
-    check_known(connection, topics)
+    for topic in topics:
+        if topic not in connection.topics:
+            raise OpRefusal(f"error:not subscribed,topic:{topic}")
     return topics
 
 
@@ -205,12 +207,6 @@ def check_new(connection: Connection, topics: list[str]) -> None:
     for topic in topics:
         if topic in connection.topics or topics.count(topic) > 1:
             raise OpRefusal(f"error:already subscribed,topic:{topic}")
-
-
-def check_known(connection: Connection, topics: list[str]) -> None:
-    for topic in topics:
-        if topic not in connection.topics:
-            raise OpRefusal(f"error:not subscribed,topic:{topic}")
 
 
 async def _write(connection: Connection, socket: web.WebSocketResponse) -> None:
