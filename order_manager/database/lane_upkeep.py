@@ -7,6 +7,7 @@ from decimal import Decimal
 
 from sqlalchemy import Connection, RowMapping, insert
 from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy.exc import InterfaceError, OperationalError
 
 from order_manager.database import outbox, upkeep_sql
 from order_manager.database.engine import transaction
@@ -48,6 +49,10 @@ class LaneUpkeep:
 
     def drop_updates(self, numbers: Sequence[int]) -> None:
         upkeep_sql.DROP_UPDATES(self._connection, {"ids": list(numbers)})
+
+    def survives(self, error: Exception) -> bool:
+        """False where the session is gone or the database did not answer: no update is to blame for that."""
+        return not self._connection.invalidated and not isinstance(error, OperationalError | InterfaceError)
 
     def set_update_aside(self, number: int, *, reason: str) -> None:
         """Make a dead letter of an update that can't be applied."""

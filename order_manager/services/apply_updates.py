@@ -27,7 +27,9 @@ def apply_updates(lane: Lane, desk: Desk) -> int:
             _apply(lane, [update for _, update in waiting], desk)
         except (LaneLost, ExchangeError):
             raise
-        except Exception as error:  # noqa: BLE001 - whatever it is, one bad update must not stop the symbol
+        except Exception as error:  # whatever it is, one bad update must not stop the symbol
+            if not lane.survives(error):
+                raise
             log.error("updates_not_applied", symbol=lane.symbol, count=len(waiting), error=repr(error))
             _apply_one_by_one(lane, waiting, desk)
         lane.drop_updates([number for number, _ in waiting])
@@ -44,7 +46,9 @@ def _apply_one_by_one(lane: Lane, waiting: Sequence[tuple[int, Update]], desk: D
             _apply(lane, [update], desk)
         except (LaneLost, ExchangeError):
             raise
-        except Exception as error:  # noqa: BLE001 - as above
+        except Exception as error:
+            if not lane.survives(error):
+                raise
             lane.set_update_aside(number, reason=repr(error))
             log.error("update_set_aside", symbol=lane.symbol, update=number, error=repr(error))
 

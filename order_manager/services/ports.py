@@ -185,6 +185,10 @@ class UpkeepLane(Protocol):
 
     def drop_updates(self, numbers: Sequence[int]) -> None: ...
 
+    def survives(self, error: Exception) -> bool:
+        """The lane goes on after `error`: it came from what was to be written."""
+        ...
+
     def set_update_aside(self, number: int, *, reason: str) -> None: ...
 
     def find_orders(
