@@ -8,8 +8,9 @@ total equity but not as collateral. There is no liquidation: equity may become n
 from collections import defaultdict
 from dataclasses import dataclass, field
 from decimal import Decimal
+from typing import NamedTuple
 
-from order_manager.paper.instruments import CATEGORIES
+from order_manager.paper.instruments import CATEGORIES, SPOT
 from order_manager.paper.numbers import ZERO
 from order_manager.paper.orders import Fill, Order
 
@@ -24,6 +25,14 @@ DEFAULT_LEVERAGE = Decimal(10)
 class Coin:
     balance: Decimal = ZERO
     locked: Decimal = ZERO  # by open spot orders
+
+
+class Transfer(NamedTuple):
+    """Money that came or went without a trade; negative when it went."""
+
+    time_ms: int
+    coin: str
+    change: Decimal
 
 
 @dataclass(slots=True, kw_only=True)
@@ -42,6 +51,7 @@ class Position:
     updated_ms: int = 0
     opened_ms: int = 0
     seq: int = -1
+    open_fees: Decimal = ZERO  # paid for opening what is held
     margin: Decimal = ZERO  # initial margin held
     unrealised: Decimal = ZERO  # as of the account's last valuation
 
@@ -87,6 +97,9 @@ class Account:
     default_mode: int = ONE_WAY
     modes: dict[str, int] = field(default_factory=dict)  # symbol: mode, where it differs
     leverages: dict[str, Decimal] = field(default_factory=dict)
+    moves_spot_price: bool = False  # a limit price beyond the price limit is moved to it; else refused
+    moves_linear_price: bool = True
+    transfers: list[Transfer] = field(default_factory=list)
     coins: defaultdict[str, Coin] = field(default_factory=lambda: defaultdict(Coin))
     positions: dict[tuple[str, int], Position] = field(default_factory=dict)
     orders: list[Order] = field(default_factory=list)  # in creation order
@@ -108,6 +121,14 @@ class Account:
 
     def leverage_for(self, symbol: str) -> Decimal:
         return self.leverages.get(symbol, DEFAULT_LEVERAGE)
+
+    def moves_price(self, category: str) -> bool:
+        return self.moves_spot_price if category == SPOT else self.moves_linear_price
+
+    def transfer(self, coin: str, change: Decimal, now_ms: int) -> None:
+        """Add to a coin's balance, or take away, from outside."""
+        self.coins[coin].balance += change
+        self.transfers.append(Transfer(now_ms, coin, change))
 
     def position(self, symbol: str, idx: int) -> Position:
         leg = self.positions.get((symbol, idx))

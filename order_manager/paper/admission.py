@@ -48,11 +48,11 @@ def reducing_qty(account: Account, wish: NewOrder) -> Decimal:
     return min(wish.qty or most, room)
 
 
-def bounded_price(floor: Floor, wish: NewOrder) -> Decimal:
+def bounded_price(floor: Floor, account: Account, wish: NewOrder) -> Decimal:
     """The order's limit: the client's, within the exchange's price limits, or a Market's protection."""
     market, side = wish.market, wish.side
     if wish.order_type == "Limit":
-        return within_limits(floor, market, side, wish.price)
+        return within_limits(floor, account, market, side, wish.price)
     is_buy = side == "Buy"
     bound = market.highest_buy(floor.tick) if is_buy else market.lowest_sell(floor.tick)
     if not wish.slippage:
@@ -66,15 +66,19 @@ def bounded_price(floor: Floor, wish: NewOrder) -> Decimal:
     return max(bound, ceil_to_step(best - distance, step))
 
 
-def within_limits(floor: Floor, market: Market, side: str, price: Decimal) -> Decimal:
-    """Futures move a limit price beyond the price limit to the limit; spot refuses it."""
+def within_limits(floor: Floor, account: Account, market: Market, side: str, price: Decimal) -> Decimal:
+    """A limit price beyond the price limit is moved to it or refused, as the account has chosen.
+
+    Unless it chose otherwise, futures move it and spot refuses it.
+    """
     limit = market.highest_buy(floor.tick) if side == "Buy" else market.lowest_sell(floor.tick)
     if (price <= limit) if side == "Buy" else (price >= limit):
         return price
-    if market.instrument.category == SPOT:
-        code, word = (170193, "higher") if side == "Buy" else (170194, "lower")
-        raise ApiRefusal(code, f"{side} order price cannot be {word} than {limit}")
-    return limit
+    category = market.instrument.category
+    if account.moves_price(category):
+        return limit
+    reason, word = ("above_limit", "higher") if side == "Buy" else ("below_limit", "lower")
+    raise refusal(reason, category, f"{side} order price cannot be {word} than {limit}")
 
 
 def check_notional(instrument: Instrument, value: Decimal) -> None:

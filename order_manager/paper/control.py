@@ -9,11 +9,10 @@ from urllib.parse import parse_qsl
 
 from aiohttp import web
 
-from order_manager.paper import control_streams, control_views
+from order_manager.paper import control_faults, control_streams, control_views
 from order_manager.paper.accounts import HEDGE, MARGIN_COIN, ONE_WAY
-from order_manager.paper.control_views import BadRequest, Json, accounts, integer
+from order_manager.paper.control_views import BadRequest, Json, accounts
 from order_manager.paper.exchange import Exchange
-from order_manager.paper.faults import KINDS, Fault
 from order_manager.paper.instruments import CATEGORIES, STATUSES, Instrument, synthetic_instrument
 from order_manager.paper.markets import Market
 from order_manager.paper.numbers import is_multiple, parse_decimal, plain
@@ -123,40 +122,6 @@ def _wipe_recent(exchange: Exchange, params: Json, now_ms: int) -> Json:
     return {}
 
 
-def _add_fault(exchange: Exchange, params: Json, now_ms: int) -> Json:
-    kind, endpoint = params.get("kind"), params.get("endpoint")
-    if kind not in KINDS:
-        raise BadRequest(f"kind must be one of {', '.join(sorted(KINDS))}")
-    if not isinstance(endpoint, str) or not endpoint:
-        raise BadRequest("endpoint must be a path like /v5/order/create, or *")
-    fault = Fault(
-        endpoint=endpoint,
-        kind=kind,
-        left=integer(params, "count", 1),
-        account=str(params.get("account") or ""),
-        delay_ms=integer(params, "delay_ms", 1000),
-        ret_code=integer(params, "ret_code", 10016),
-        ret_msg=str(params.get("ret_msg") or "Internal server error"),
-    )
-    if fault.left < 1:
-        raise BadRequest("count must be at least 1")
-    exchange.faults.add(fault)
-    return _show_faults(exchange, params, now_ms)
-
-
-def _show_faults(exchange: Exchange, params: Json, now_ms: int) -> Json:
-    rows = [
-        {"endpoint": f.endpoint, "kind": f.kind, "account": f.account, "left": f.left, "applied": f.applied}
-        for f in exchange.faults.waiting
-    ]
-    return {"faults": rows, "applied": exchange.faults.applied}
-
-
-def _clear_faults(exchange: Exchange, params: Json, now_ms: int) -> Json:
-    exchange.faults.clear()
-    return _show_faults(exchange, params, now_ms)
-
-
 def _market(exchange: Exchange, params: Json) -> Market:
     market = exchange.engine.markets.get((str(params.get("category", "linear")), str(params.get("symbol"))))
     if market is None:
@@ -179,9 +144,9 @@ _ACTIONS: dict[tuple[str, str], Action] = {
     ("GET", "fills"): control_views.fills,
     ("GET", "positions"): control_views.positions,
     ("GET", "state"): control_views.state,
-    ("GET", "faults"): _show_faults,
-    ("POST", "faults"): _add_fault,
-    ("DELETE", "faults"): _clear_faults,
+    ("GET", "faults"): control_faults.show_faults,
+    ("POST", "faults"): control_faults.add_fault,
+    ("DELETE", "faults"): control_faults.clear_faults,
     ("GET", "streams"): control_streams.streams,
     ("GET", "stream-faults"): control_streams.show_stream_faults,
     ("POST", "stream-faults"): control_streams.add_stream_fault,

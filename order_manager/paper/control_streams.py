@@ -1,6 +1,6 @@
 """The control path of the private stream: who is connected, and what goes wrong for them."""
 
-from order_manager.paper.control_views import BadRequest, Json, integer
+from order_manager.paper.control_views import BadRequest, Json, at_least, chance, integer
 from order_manager.paper.exchange import Exchange
 from order_manager.paper.stream_faults import KINDS, StreamFault
 from order_manager.paper.streams import TOPICS
@@ -36,7 +36,7 @@ def add_stream_fault(exchange: Exchange, params: Json, now_ms: int) -> Json:
     if kind == "refuse":
         for_ms = integer(params, "for_ms", 0)
         refusal = hub.faults.refusal
-        refusal.left = _at_least(params, "count", 0 if for_ms else 1, 0)
+        refusal.left = at_least(params, "count", 0 if for_ms else 1, 0)
         refusal.until_ms = now_ms + for_ms if for_ms else 0
         return show_stream_faults(exchange, params, now_ms)
     if kind not in KINDS:
@@ -44,17 +44,16 @@ def add_stream_fault(exchange: Exchange, params: Json, now_ms: int) -> Json:
     topic = params.get("topic", "*")
     if topic != "*" and topic not in TOPICS:
         raise BadRequest(f"topic must be * or one of {', '.join(sorted(TOPICS))}")
-    chance = _chance(params)
     has_count = params.get("count") is not None or params.get("probability") is None
     hub.faults.add(
         StreamFault(
             kind=str(kind),
             topic=str(topic),
             account=account,
-            left=_at_least(params, "count", 1, 1) if has_count else None,
-            chance=chance,
+            left=at_least(params, "count", 1, 1) if has_count else None,
+            chance=chance(params),
             seed=integer(params, "seed", exchange.settings.seed),
-            delay_ms=_at_least(params, "delay_ms", 1000, 0),
+            delay_ms=at_least(params, "delay_ms", 1000, 0),
         )
     )
     return show_stream_faults(exchange, params, now_ms)
@@ -86,17 +85,3 @@ def show_stream_faults(exchange: Exchange, params: Json, now_ms: int) -> Json:
 def clear_stream_faults(exchange: Exchange, params: Json, now_ms: int) -> Json:
     exchange.streams.clear_faults()
     return show_stream_faults(exchange, params, now_ms)
-
-
-def _chance(params: Json) -> float:
-    value = params.get("probability", 1)
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value <= 1:
-        raise BadRequest("probability must be a number above 0, at most 1")
-    return float(value)
-
-
-def _at_least(params: Json, name: str, default: int, least: int) -> int:
-    value = integer(params, name, default)
-    if value < least:
-        raise BadRequest(f"{name} must be at least {least}")
-    return value

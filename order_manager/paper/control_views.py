@@ -156,3 +156,17 @@ def integer(params: Json, name: str, default: int) -> int:
         return int(value)
     except (TypeError, ValueError):
         raise BadRequest(f"{name} must be an integer") from None
+
+
+def at_least(params: Json, name: str, default: int, least: int) -> int:
+    value = integer(params, name, default)
+    if value < least:
+        raise BadRequest(f"{name} must be at least {least}")
+    return value
+
+
+def chance(params: Json) -> float:
+    value = params.get("probability", 1)
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value <= 1:
+        raise BadRequest("probability must be a number above 0, at most 1")
+    return float(value)

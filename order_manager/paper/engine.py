@@ -43,7 +43,7 @@ class Engine(Floor):
         check_open_count(account, category, symbol)
         reduces = reduces_only(account, wish)
         qty = reducing_qty(account, wish) if reduces else wish.qty
-        price = bounded_price(self, wish)
+        price = bounded_price(self, account, wish)
         if not reduces:
             check_create_notional(self, wish, qty, price)
         per_unit = reserve_per_unit(self, account, wish, price=price, qty=qty, reduces=reduces)
@@ -96,7 +96,9 @@ class Engine(Floor):
         """Change the total quantity or the price of an open order; it matches again at once."""
         market = self.market_of(order)
         qty = order.qty if wish.qty is None else wish.qty
-        price = order.price if wish.price is None else within_limits(self, market, order.side, wish.price)
+        price = order.price
+        if wish.price is not None:
+            price = within_limits(self, account, market, order.side, wish.price)
         if qty == order.qty and price == order.price:
             raise ApiRefusal(10001, "The order remains unchanged: qty and price match the existing ones")
         if qty <= order.cum_qty:

@@ -6,11 +6,12 @@ from decimal import Decimal
 from pathlib import Path
 
 from order_manager.paper.accounts import MARGIN_COIN, ONE_WAY, Account
+from order_manager.paper.clock import Clock
 from order_manager.paper.engine import Engine
 from order_manager.paper.faults import Faults
 from order_manager.paper.feed import Feed
 from order_manager.paper.floor import ACCOUNT, WALLET
-from order_manager.paper.instruments import default_instruments
+from order_manager.paper.instruments import default_instruments, with_tapes
 from order_manager.paper.journal import Journal
 from order_manager.paper.ledger import Ledger
 from order_manager.paper.limits import (
@@ -22,6 +23,9 @@ from order_manager.paper.limits import (
 from order_manager.paper.orders import Order
 from order_manager.paper.restore import restore
 from order_manager.paper.streams import Streams
+from order_manager.paper.tapes import read_tapes
+
+FROZEN_STEP_MS = 200  # of a recording, that a step skipped by hand takes while prices are frozen
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +46,8 @@ class PaperSettings:
     extra_symbols: int = 0
     partial_fill_chance: float = 0.15
     state_file: Path | None = None
+    price_files: tuple[Path, ...] = ()  # recorded prices to replay instead of the seeded path
+    price_speed: Decimal = Decimal(1)  # of the replay
     ledger_limit: int = 1_000_000  # entries kept
     stream_idle_ms: int = 600_000  # a stream that nobody used for so long is cut
     stream_queue_limit: int = 10_000  # messages that may wait for a slow client
@@ -52,6 +58,9 @@ class Exchange:
 
     def __init__(self, settings: PaperSettings, now_ms: int) -> None:
         self.settings = settings
+        self.clock = Clock()
+        step_ms = settings.price_interval_ms or FROZEN_STEP_MS
+        self._tapes = read_tapes(settings.price_files, ms_per_tick=step_ms * settings.price_speed)
         self.journal = Journal(settings.state_file)
         self.limits = RateLimits(create_limit=settings.create_limit, read_limit=settings.read_limit)
         self.addresses = AddressLimit(is_on=settings.ip_limit)
@@ -87,21 +96,38 @@ class Exchange:
             uid=uid, api_key=api_key, api_secret=api_secret, created_ms=now_ms, default_mode=mode
         )
         self.engine.accounts[uid] = self.by_key[api_key] = account
-        self.engine.emit(ACCOUNT, now_ms, account)
         for coin, amount in balances.items():
-            account.coins[coin].balance = amount
-            self.engine.emit(WALLET, now_ms, account, coin=coin)
+            self.change_balance(account, coin, amount, now_ms)
+        self.engine.emit(ACCOUNT, now_ms, account)
         return account
 
+    def change_balance(self, account: Account, coin: str, change: Decimal, now_ms: int) -> None:
+        """Money from outside, or taken away."""
+        account.transfer(coin, change, now_ms)
+        self.engine.emit(ACCOUNT, now_ms, account)
+        self.engine.emit(WALLET, now_ms, account, coin=coin)
+
     def move_prices(self, now_ms: int) -> None:
-        """Advance the price paths to where the clock says they are."""
+        """Advance the price paths to where the world's clock says they are."""
         interval = self.settings.price_interval_ms
         if not interval:
             return
         tick = self._start_tick + (now_ms - self._started_ms) // interval
         if tick > self.engine.tick:
-            self.engine.advance(tick, now_ms)
+            self.engine.advance(tick, now_ms + self.clock.offset_ms)
             self.commit()
+
+    def skip_ticks(self, ticks: int, now_ms: int) -> None:
+        """Let `ticks` price steps pass at once."""
+        self._start_tick += ticks
+        self.engine.advance(self.engine.tick + ticks, now_ms)
+
+    def tick_at(self, time_ms: int) -> int:
+        """The price step of a moment, past or future, of the exchange's clock; the step of now if frozen."""
+        interval = self.settings.price_interval_ms
+        if not interval:
+            return self.engine.tick
+        return self._start_tick + (time_ms - self.clock.offset_ms - self._started_ms) // interval
 
     def activate(self, order: Order, now_ms: int) -> None:
         """Let an invisible order reach the market, unless it has gone since."""
@@ -122,6 +148,7 @@ class Exchange:
         self.ledger.clear()
         self.limits.clear()
         self.faults.clear()
+        self.clock.offset_ms = 0
         self.by_key.clear()
         listeners = self.engine.listeners
         self.engine = self._new_engine()
@@ -147,9 +174,10 @@ class Exchange:
     def _new_engine(self) -> Engine:
         settings = self.settings
         return Engine(
-            default_instruments(extra_symbols=settings.extra_symbols),
+            with_tapes(default_instruments(extra_symbols=settings.extra_symbols), self._tapes),
             seed=settings.seed,
             partial_fill_chance=settings.partial_fill_chance,
+            tapes=self._tapes,
         )
 
     def _listen(self) -> None:

@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from order_manager.paper.accounts import Account
 from order_manager.paper.floor import (
+    CANCEL_TOO_LATE,
     FILL,
     ORDER_AMENDED,
     ORDER_CANCELLED,
@@ -104,6 +105,7 @@ class _Batch:
         self.time_ms = 0
         self._wanted = wanted
         self._orders: list[Json] = []
+        self._too_late: list[Json] = []  # second records of orders that a cancel found filled
         self._filling: dict[str, int] = {}  # order id: where its row is, which a later state replaces
         self._fills: dict[str, list[Json]] = {}  # order id: rows
         self._legs: dict[tuple[str, int], None] = {}
@@ -122,6 +124,9 @@ class _Batch:
             if order.category == LINEAR:  # told on every order action, even when nothing changed
                 self._legs[order.symbol, order.position_idx] = None
             self._has_wallet = True  # reserves have changed
+        elif kind == CANCEL_TOO_LATE and order is not None and ORDER in self._wanted:
+            refused = {"cancelType": "CancelByUser", "rejectReason": "EC_OrigClOrdIDDoesNotExist"}
+            self._too_late.append(order_to_stream(order, floor) | refused)
         elif kind == WALLET:
             self._coins[change.coin] = None
             self._has_wallet = True
@@ -134,6 +139,7 @@ class _Batch:
             starts = range(0, len(rows), _MOST_ROWS)
             found += [(ORDER, category, rows[start : start + _MOST_ROWS]) for start in starts]
         found += [(EXECUTION, rows[0]["category"], rows) for rows in self._fills.values()]
+        found += [(ORDER, row["category"], [row]) for row in self._too_late]
         if self._legs and POSITION in self._wanted:
             legs = [leg_to_stream(self.account, symbol, idx, floor) for symbol, idx in self._legs]
             found.append((POSITION, LINEAR, legs))

@@ -6,7 +6,7 @@ since the subjects change in place.
 """
 
 import uuid
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
 from typing import NamedTuple
 
@@ -16,6 +16,7 @@ from order_manager.paper.markets import Level, Market, walk, walk_quote
 from order_manager.paper.numbers import ZERO, floor_to_step
 from order_manager.paper.orders import Fill, Order
 from order_manager.paper.prices import draw
+from order_manager.paper.tapes import Tape
 
 _LOWEST_PERCENT, _PERCENT_RANGE = 30, 41  # a seeded partial fill takes 30 to 70 % of what is open
 
@@ -27,7 +28,8 @@ FEE_RATES: dict[str, tuple[Decimal, Decimal]] = {
 
 ORDER_CREATED, ORDER_OPENED, ORDER_AMENDED = "order_created", "order_opened", "order_amended"
 ORDER_CANCELLED, FILL, POSITION, WALLET = "order_cancelled", "fill", "position", "wallet"
-ACCOUNT = "account"  # modes or leverages
+ACCOUNT = "account"  # modes, leverages or settings
+CANCEL_TOO_LATE = "cancel_too_late"  # a cancel met an order that had just filled
 
 
 class Change(NamedTuple):
@@ -48,8 +50,16 @@ Listener = Callable[[Change], None]
 class Floor:
     """All markets and accounts, and the matching. Single-threaded: use it from one event loop."""
 
-    def __init__(self, instruments: Iterable[Instrument], *, seed: int, partial_fill_chance: float) -> None:
+    def __init__(
+        self,
+        instruments: Iterable[Instrument],
+        *,
+        seed: int,
+        partial_fill_chance: float,
+        tapes: Mapping[str, Tape] | None = None,
+    ) -> None:
         self.seed = seed
+        self._tapes = tapes or {}
         self.tick = 0
         self.price_version = 0  # grows when a price is set by hand
         self.markets: dict[tuple[str, str], Market] = {}
@@ -67,7 +77,9 @@ class Floor:
         key = instrument.category, instrument.symbol
         market = self.markets.get(key)
         if market is None:
-            market = self.markets[key] = Market(instrument, seed=self.seed)
+            market = self.markets[key] = Market(
+                instrument, seed=self.seed, tape=self._tapes.get(instrument.symbol)
+            )
         market.instrument = instrument
         return market
 
@@ -118,10 +130,11 @@ class Floor:
 
     def advance(self, tick: int, now_ms: int) -> None:
         """Move every price path to `tick` and fill the resting orders that prices crossed."""
-        self.tick = tick
+        before, self.tick = self.tick, tick
         for market in list(self.markets.values()):
             if market.resting:
-                self.match_resting(market, now_ms)
+                low, high = market.extremes(before, tick)
+                self._match_crossed(market, now_ms, low=low, high=high)
 
     def set_price(
         self, market: Market, price: Decimal, now_ms: int, *, pin: bool, fill_ratio: Decimal | None = None
@@ -136,9 +149,16 @@ class Floor:
 
         Without `fill_ratio` some orders, chosen by the seed, fill only partly.
         """
+        price = market.price(self.tick)
+        self._match_crossed(market, now_ms, low=price, high=price, fill_ratio=fill_ratio)
+
+    def _match_crossed(
+        self, market: Market, now_ms: int, *, low: Decimal, high: Decimal, fill_ratio: Decimal | None = None
+    ) -> None:
+        """Fill what a price that went as far as `low` and `high` has crossed."""
         if market.instrument.status != "Trading":
             return
-        ask, bid = market.best_ask(self.tick), market.best_bid(self.tick)
+        ask, bid = low + market.instrument.tick_size, high - market.instrument.tick_size
         crossed = [
             o for o in market.resting.values() if (o.price >= ask if o.side == "Buy" else o.price <= bid)
         ]
@@ -200,6 +220,14 @@ class Floor:
         self._retire(order)
         self.emit(ORDER_CANCELLED, now_ms, self.accounts[order.uid], order)
 
+    def fill_before_cancel(self, order: Order, now_ms: int) -> None:
+        """Fill what is open of `order`, as a maker at its price, and tell of the late cancel."""
+        market = self.market_of(order)
+        if order.is_open:
+            self.seq += 1
+            self._fill(market, order, Level(order.price, order.leaves_qty), now_ms, is_maker=True)
+        self.emit(CANCEL_TOO_LATE, now_ms, self.accounts[order.uid], order)
+
     def _retire(self, order: Order) -> None:
         account = self.accounts[order.uid]
         account.retire(order)
@@ -220,11 +248,11 @@ class Floor:
         rate = maker_rate if is_maker else taker_rate
         if leg is not None:
             coin, fee = MARGIN_COIN, value * rate
-            closed, pnl = self._move_position(account, leg, order.side, level, fee, now_ms)
+            closed, pnl, open_fee = self._move_position(account, leg, order.side, level, fee, now_ms)
             account.coins[MARGIN_COIN].balance += pnl - fee
             coins: tuple[str, ...] = (MARGIN_COIN,)
         else:
-            closed = pnl = ZERO
+            closed = pnl = open_fee = ZERO
             coins = market.instrument.base_coin, market.instrument.quote_coin
             coin, fee = (coins[0], qty * rate) if order.side == "Buy" else (coins[1], value * rate)
             sign = 1 if order.side == "Buy" else -1
@@ -259,6 +287,7 @@ class Floor:
             closed_qty=closed,
             pnl=pnl,
             mark_price=market.price(self.tick),
+            open_fee=open_fee,
         )
         order.fills.append(fill)
         account.fills.append(fill)
@@ -272,10 +301,16 @@ class Floor:
 
     def _move_position(
         self, account: Account, leg: Position, side: str, level: Level, fee: Decimal, now_ms: int
-    ) -> tuple[Decimal, Decimal]:
-        """Book a fill on its leg; returns the closed quantity and the gross PnL."""
+    ) -> tuple[Decimal, Decimal, Decimal]:
+        """Book a fill on its leg; returns the closed quantity, its gross PnL and its opening fees."""
         before = leg.size
         closed, pnl = leg.apply(side, level.qty, level.price)
+        open_fee = ZERO
+        if closed:
+            open_fee = leg.open_fees if closed == abs(before) else leg.open_fees * closed / abs(before)
+            leg.open_fees += fee * (level.qty - closed) / level.qty - open_fee
+        else:
+            leg.open_fees += fee
         if before * leg.size <= 0 and leg.size:  # opened, or turned around
             leg.opened_ms, leg.session_pnl = now_ms, ZERO
         leg.session_pnl += pnl - fee
@@ -283,7 +318,7 @@ class Floor:
         leg.created_ms = leg.created_ms or now_ms
         leg.updated_ms, leg.seq = now_ms, self.seq
         account.refresh(leg, self.markets[LINEAR, leg.symbol].price(self.tick))
-        return closed, pnl
+        return closed, pnl, open_fee
 
     def _trim_reducing(self, account: Account, leg: Position, now_ms: int) -> None:
         """Cancel reduce-only orders that no longer fit what is left of their leg."""

@@ -1,10 +1,11 @@
 """The instruments the paper exchange lists: filters shaped and sized like the real ones."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
-from order_manager.paper.numbers import digits_of
+from order_manager.paper.numbers import digits_of, floor_to_step
+from order_manager.paper.tapes import Tape
 
 LINEAR = "linear"
 SPOT = "spot"
@@ -76,6 +77,22 @@ def synthetic_instrument(
         max_market_qty=Decimal(50_000),
         max_leverage=Decimal(50),
     )
+
+
+def with_tapes(listed: Iterable[Instrument], tapes: Mapping[str, Tape]) -> Iterator[Instrument]:
+    """The listing, started at the recorded prices where there are some; recorded symbols it lacks follow."""
+    missing = dict(tapes)
+    for instrument in listed:
+        tape = tapes.get(instrument.symbol)
+        missing.pop(instrument.symbol, None)
+        if tape is None:
+            yield instrument
+        else:
+            step = instrument.tick_size
+            yield replace(instrument, start_price=max(floor_to_step(tape.prices[0], step), 3 * step))
+    for number, (symbol, tape) in enumerate(missing.items(), start=2001):
+        found = synthetic_instrument(LINEAR, symbol, number, start_price=tape.prices[0])
+        yield replace(found, tick_size=Decimal(1).scaleb(-tape.digits))
 
 
 # base coin, start price, tick, lot, minimum quantity, maximum limit and market quantity, maximum leverage

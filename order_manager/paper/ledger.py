@@ -2,11 +2,20 @@
 
 from typing import Any
 
-from order_manager.paper.floor import FILL, ORDER_AMENDED, ORDER_CANCELLED, ORDER_CREATED, Change
+from order_manager.paper.floor import (
+    CANCEL_TOO_LATE,
+    FILL,
+    ORDER_AMENDED,
+    ORDER_CANCELLED,
+    ORDER_CREATED,
+    Change,
+)
 from order_manager.paper.numbers import plain
 
 Entry = dict[str, Any]
-REQUEST = "request"
+REQUEST = "request"  # private endpoints, and paths that nobody serves
+MARKET_REQUEST = "market_request"
+CONTROL = "control"  # what the control path changed for clients
 
 
 class Ledger:
@@ -108,4 +117,10 @@ def _filled(change: Change) -> Entry:
     }
 
 
-_FACTS = {ORDER_CREATED: _created, ORDER_AMENDED: _amended, ORDER_CANCELLED: _cancelled, FILL: _filled}
+_FACTS = {
+    ORDER_CREATED: _created,
+    ORDER_AMENDED: _amended,
+    ORDER_CANCELLED: _cancelled,
+    CANCEL_TOO_LATE: _cancelled,
+    FILL: _filled,
+}

@@ -7,7 +7,11 @@ from typing import NamedTuple
 from order_manager.paper.instruments import SPOT
 
 _WINDOW_MS = 1000
-_ORDER_FAMILY = frozenset({"/v5/order/create", "/v5/order/amend", "/v5/order/cancel", "/v5/order/cancel-all"})
+_AMEND = "/v5/order/amend"
+_ORDER_FAMILY = frozenset(
+    f"/v5/order/{name}"
+    for name in ("create", "amend", "cancel", "cancel-all", "create-batch", "amend-batch", "cancel-batch")
+)
 DEFAULT_CREATE_LIMIT = 10
 DEFAULT_READ_LIMIT = 50
 
@@ -15,18 +19,36 @@ DEFAULT_READ_LIMIT = 50
 _FIXED: dict[str, int] = {
     "/v5/position/set-leverage": 10,
     "/v5/position/switch-mode": 10,
+    "/v5/position/switch-isolated": 10,
+    "/v5/position/set-tpsl-mode": 10,
+    "/v5/position/trading-stop": 10,
+    "/v5/position/set-auto-add-margin": 10,
+    "/v5/position/add-margin": 10,
+    "/v5/order/disconnected-cancel-all": 5,
+    "/v5/account/set-margin-mode": 5,
+    "/v5/account/set-limit-px-action": 10,
     "/v5/account/fee-rate": 5,
+    "/v5/account/instruments-info": 10,
+    "/v5/account/query-dcp-info": 5,
+    "/v5/account/smp-group": 5,
+    "/v5/account/transaction-log": 25,
+    "/v5/asset/coin/query-info": 5,
+    "/v5/asset/transfer/query-account-coins-balance": 5,
     "/v5/user/query-api": 10,
 }
 
 
 class Budget(NamedTuple):
-    """What a request met: the limit, what remains, when it frees up (ms), and whether it may pass."""
+    """What a request met: the limit, what remains, when it frees up (ms), and how many units it got."""
 
     limit: int
     remaining: int
     reset_ms: int
-    is_allowed: bool
+    granted: int
+
+    @property
+    def is_allowed(self) -> bool:
+        return self.granted > 0
 
 
 class RateLimits:
@@ -43,20 +65,18 @@ class RateLimits:
         """Requests per second. The default tier gives spot 20 where futures get 10, but amend 10."""
         if endpoint in _ORDER_FAMILY:
             is_default = self.create_limit == DEFAULT_CREATE_LIMIT
-            return (
-                20 if is_default and category == SPOT and endpoint != "/v5/order/amend" else self.create_limit
-            )
+            return 20 if is_default and category == SPOT and endpoint != _AMEND else self.create_limit
         return _FIXED.get(endpoint, self.read_limit)
 
-    def take(self, uid: int, endpoint: str, category: str, now_ms: int) -> Budget:
-        """Use one request up, if there is one left."""
+    def take(self, uid: int, endpoint: str, category: str, now_ms: int, units: int = 1) -> Budget:
+        """Use up to `units` up, as many as are left: a batch takes one for each of its orders."""
         bucket = category if endpoint in _ORDER_FAMILY else ""
-        return self._take((uid, endpoint, bucket), self.limit_for(endpoint, category), now_ms)
+        return self._take((uid, endpoint, bucket), self.limit_for(endpoint, category), now_ms, units)
 
     def clear(self) -> None:
         self._windows.clear()
 
-    def _take(self, key: Hashable, limit: int, now_ms: int) -> Budget:
+    def _take(self, key: Hashable, limit: int, now_ms: int, units: int) -> Budget:
         window = self._windows.get(key)
         if window is None:
             window = self._windows[key] = deque()
@@ -64,9 +84,12 @@ class RateLimits:
         while window and window[0] <= oldest:
             window.popleft()
         if len(window) >= limit:
-            return Budget(limit, 0, (window[0] if window else now_ms) + _WINDOW_MS, False)
-        window.append(now_ms)
-        return Budget(limit, limit - len(window), now_ms, True)
+            return Budget(limit, 0, (window[0] if window else now_ms) + _WINDOW_MS, 0)
+        granted = min(units, limit - len(window))
+        for _ in range(granted):
+            window.append(now_ms)
+        reset_ms = now_ms if granted == units else window[0] + _WINDOW_MS
+        return Budget(limit, limit - len(window), reset_ms, granted)
 
 
 class AddressLimit:

@@ -1,6 +1,5 @@
 """Public endpoints: instruments, tickers, order book, price limits, recent trades, time."""
 
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -14,17 +13,17 @@ from order_manager.paper.refusals import ApiRefusal
 
 Json = dict[str, Any]
 # Nothing is listed in them, but clients that load every market at start may ask.
-_EMPTY_CATEGORIES = ("inverse", "option")
+EMPTY_CATEGORIES = ("inverse", "option")
 PublicCall = Callable[[Exchange, Params, int], Json]
 
 
 def server_time(exchange: Exchange, params: Params, now_ms: int) -> Json:
-    nanoseconds = time.time_ns()
+    nanoseconds = exchange.clock.now_ns()
     return {"timeSecond": str(nanoseconds // 1_000_000_000), "timeNano": str(nanoseconds)}
 
 
 def instruments_info(exchange: Exchange, params: Params, now_ms: int) -> Json:
-    if params.get("category") in _EMPTY_CATEGORIES:
+    if params.get("category") in EMPTY_CATEGORIES:
         return {"category": params["category"], "list": [], "nextPageCursor": ""}
     category = read_category(params)
     status = params.get("status") or "Trading"
@@ -55,6 +54,8 @@ def instruments_info(exchange: Exchange, params: Params, now_ms: int) -> Json:
 
 
 def tickers(exchange: Exchange, params: Params, now_ms: int) -> Json:
+    if params.get("category") in EMPTY_CATEGORIES:
+        return {"category": params["category"], "list": []}
     category = read_category(params)
     if params.get("symbol"):
         markets = [read_market(params, category, exchange.engine.markets)]

@@ -12,6 +12,7 @@ from order_manager.paper.instruments import Instrument
 from order_manager.paper.numbers import ONE, ceil_to_step, floor_to_step
 from order_manager.paper.orders import Order
 from order_manager.paper.prices import draw, path_price
+from order_manager.paper.tapes import Tape
 
 BOOK_LEVELS = 25
 _LEVEL_NOTIONAL = 8_000  # quote value at the best level; deeper levels hold more
@@ -25,11 +26,22 @@ class Level(NamedTuple):
 class Market:
     """One listed instrument. `resting` holds its open orders by order id, oldest first."""
 
-    __slots__ = ("_price", "_price_tick", "factor", "instrument", "level_qty", "pinned", "resting", "seed")
+    __slots__ = (
+        "_price",
+        "_price_tick",
+        "factor",
+        "instrument",
+        "level_qty",
+        "pinned",
+        "resting",
+        "seed",
+        "tape",
+    )
 
-    def __init__(self, instrument: Instrument, *, seed: int) -> None:
+    def __init__(self, instrument: Instrument, *, seed: int, tape: Tape | None = None) -> None:
         self.instrument = instrument
         self.seed = seed
+        self.tape = tape  # recorded prices to follow instead of the seeded path
         self.pinned: Decimal | None = None
         self.factor = ONE  # a set price moves the whole path by this factor
         self.level_qty: Decimal | None = None  # every book level holds exactly this, when set
@@ -62,6 +74,14 @@ class Market:
             return self.price(current_tick)
         return self._path_price(tick)
 
+    def extremes(self, after: int, until: int) -> tuple[Decimal, Decimal]:
+        """The lowest and highest price since tick `after`, as far as they are known."""
+        price = self.price(until)
+        if self.tape is None or self.pinned is not None:
+            return price, price
+        low, high = self.tape.extremes(after, until)
+        return min(price, self._scaled(low)), max(price, self._scaled(high))
+
     def best_ask(self, tick: int) -> Decimal:
         return self.price(tick) + self.instrument.tick_size
 
@@ -91,6 +111,8 @@ class Market:
         return ceil_to_step(self.price(tick) * (1 - instrument.price_limit_x), instrument.tick_size)
 
     def _path_price(self, tick: int) -> Decimal:
+        if self.tape is not None:
+            return self._scaled(self.tape.price(tick))
         instrument = self.instrument
         return path_price(
             self.seed,
@@ -99,6 +121,11 @@ class Market:
             start=instrument.start_price * self.factor,
             tick_size=instrument.tick_size,
         )
+
+    def _scaled(self, price: Decimal) -> Decimal:
+        """A recorded price, moved as a set price moved the path, on this instrument's ticks."""
+        step = self.instrument.tick_size
+        return max(floor_to_step(price * self.factor, step), 3 * step)
 
     def _seeded_qty(self, side: str, tick: int, number: int, price: Decimal) -> Decimal:
         permille = 500 + draw(self.seed, self.instrument.symbol, side, tick, number) // 1000

@@ -21,6 +21,7 @@ Markets = Mapping[tuple[str, str], Market]
 SIDES = ("Buy", "Sell")
 ORDER_TYPES = ("Market", "Limit")
 TIMES_IN_FORCE = ("GTC", "IOC", "FOK", "PostOnly")
+SMP_TYPES = ("None", "CancelMaker", "CancelTaker", "CancelBoth")
 
 _LINK_ID = re.compile(r"[0-9A-Za-z_-]{1,36}")
 # Left out of this exchange. Refused rather than ignored: an order without its stop is another order.
@@ -98,6 +99,10 @@ def read_create(params: Params, markets: Markets) -> NewOrder:
             raise refusal("value", category, f"params error: {name} is not supported by the paper exchange")
     if category == SPOT and params.get("orderFilter") not in (None, "", "Order"):
         raise refusal("order_filter", category, "params error: orderFilter must be Order here")
+    if category == SPOT and params.get("isLeverage") not in (None, "", 0, "0"):
+        raise refusal("no_leverage", category, "margin trading is off for this account: isLeverage")
+    if params.get("smpType") not in (None, "", *SMP_TYPES):
+        raise refusal("value", category, f"params error: smpType invalid {params['smpType']!r}")
 
     market_unit, in_quote = _read_market_unit(params, category, side=side, is_market=is_market)
     reduce_only = category != SPOT and _read_flag(params, "reduceOnly", category)
@@ -119,7 +124,7 @@ def read_create(params: Params, markets: Markets) -> NewOrder:
         position_idx=_read_position_idx(params, category),
         reduce_only=reduce_only,
         close_on_trigger=close_on_trigger,
-        is_leverage=str(params.get("isLeverage") or 0) if category == SPOT else "",
+        is_leverage="0" if category == SPOT else "",
         slippage_type=slippage_type,
         slippage=slippage,
     )

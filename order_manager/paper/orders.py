@@ -30,6 +30,7 @@ class Fill:
     closed_qty: Decimal
     pnl: Decimal
     mark_price: Decimal
+    open_fee: Decimal = ZERO  # what opening the closed part had cost in fees
 
 
 @dataclass(slots=True, kw_only=True)

@@ -11,7 +11,8 @@ from order_manager.paper.refusals import ApiRefusal
 
 T = TypeVar("T")
 _CURSOR = re.compile(r"page_token=([0-9]{1,18})&")
-WEEK_MS = 7 * 24 * 3600 * 1000
+DAY_MS = 24 * 3600 * 1000
+WEEK_MS = 7 * DAY_MS
 
 
 def encode_cursor(token: int) -> str:
@@ -39,14 +40,14 @@ def read_limit(params: Mapping[str, Any], *, default: int, most: int) -> int:
     return limit
 
 
-def read_window(params: Mapping[str, Any], now_ms: int) -> tuple[int, int]:
-    """(start, end) in ms, at most seven days apart; by default the last seven days."""
+def read_window(params: Mapping[str, Any], now_ms: int, *, usual_ms: int = WEEK_MS) -> tuple[int, int]:
+    """(start, end) in ms, at most seven days apart; by default `usual_ms`, up to now."""
     start, end = _read_ms(params, "startTime", 181006), _read_ms(params, "endTime", 181007)
     if start is None:
         end = now_ms if end is None else end
-        start = end - WEEK_MS
+        start = end - usual_ms
     elif end is None:
-        end = start + WEEK_MS
+        end = start + usual_ms
     if start > end:
         raise ApiRefusal(181009, "startTime needs to be smaller than endTime")
     if end - start > WEEK_MS:

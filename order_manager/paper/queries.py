@@ -2,26 +2,24 @@
 
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator
-from datetime import UTC, datetime
 
 from order_manager.paper.accounts import HEDGE, Account, Position
 from order_manager.paper.exchange import Exchange
-from order_manager.paper.floor import FEE_RATES
 from order_manager.paper.instruments import LINEAR
-from order_manager.paper.market_data import Json
-from order_manager.paper.numbers import plain
+from order_manager.paper.market_data import EMPTY_CATEGORIES, Json
 from order_manager.paper.order_entry import Params, read_category, read_market
 from order_manager.paper.orders import CLOSED_STATUSES, Fill, Order
-from order_manager.paper.paging import encode_cursor, page, read_cursor, read_limit, read_window
+from order_manager.paper.paging import DAY_MS, encode_cursor, page, read_cursor, read_limit, read_window
 from order_manager.paper.refusals import ApiRefusal
-from order_manager.paper.wire import fill_to_wire, order_to_wire, position_to_wire, wallet_to_wire
+from order_manager.paper.wire import fill_to_wire, order_to_wire, position_to_wire
 
-_DAY_MS = 24 * 3600 * 1000
 _CLOCK_SLACK_MS = 60_000
 
 
 def realtime(exchange: Exchange, account: Account, params: Params, now_ms: int) -> Json:
     """Open orders, or with openOnly=1 the recently closed, newest first."""
+    if params.get("category") in EMPTY_CATEGORIES:
+        return _nothing(params)
     category = read_category(params)
     if category == LINEAR and not (
         params.get("symbol") or params.get("baseCoin") or params.get("settleCoin")
@@ -35,7 +33,7 @@ def realtime(exchange: Exchange, account: Account, params: Params, now_ms: int) 
         orders = _named(account, params, category)
         found = (o for o in orders if o.is_visible and (o.is_open or account.is_recently_closed(o)))
     elif params.get("openOnly") == "1":
-        orders = _newest_first(account, before)
+        orders = newest_first(account, before)
         found = (o for o in orders if not o.is_open and account.is_recently_closed(o))
     else:
         open_orders = reversed(list(account.open_orders[category].values()))
@@ -45,6 +43,8 @@ def realtime(exchange: Exchange, account: Account, params: Params, now_ms: int) 
 
 def history(exchange: Exchange, account: Account, params: Params, now_ms: int) -> Json:
     """Closed orders of the asked window, newest first. Cancelled ones without fills stay one day."""
+    if params.get("category") in EMPTY_CATEGORIES:
+        return _nothing(params)
     category = read_category(params)
     status = params.get("orderStatus")
     if status and status not in CLOSED_STATUSES:
@@ -55,13 +55,13 @@ def history(exchange: Exchange, account: Account, params: Params, now_ms: int) -
     if params.get("orderId") or params.get("orderLinkId"):
         orders = _named(account, params, category)
     else:
-        orders = _newest_first(account, before)
+        orders = newest_first(account, before)
     found = (
         order
         for order in orders
         if not order.is_open
         and start <= order.created_ms <= end
-        and (order.cum_qty or now_ms - order.updated_ms <= _DAY_MS)
+        and (order.cum_qty or now_ms - order.updated_ms <= DAY_MS)
         and (not status or order.status == status)
     )
     return _orders_page(exchange, params, category, found, limit)
@@ -69,6 +69,8 @@ def history(exchange: Exchange, account: Account, params: Params, now_ms: int) -
 
 def executions(exchange: Exchange, account: Account, params: Params, now_ms: int) -> Json:
     """Fills of the asked window, newest first; an order id overrides every other filter."""
+    if params.get("category") in EMPTY_CATEGORIES:
+        return _nothing(params)
     category = read_category(params)
     limit = read_limit(params, default=50, most=100)
     before = read_cursor(params)
@@ -101,6 +103,8 @@ def executions(exchange: Exchange, account: Account, params: Params, now_ms: int
 
 def positions(exchange: Exchange, account: Account, params: Params, now_ms: int) -> Json:
     """With a symbol its legs, flat ones too; with settleCoin only what is held."""
+    if params.get("category") in EMPTY_CATEGORIES:
+        return _nothing(params)
     if params.get("category") != LINEAR:
         raise ApiRefusal(10001, f"params error: category invalid {params.get('category')}")
     limit = read_limit(params, default=20, most=200)
@@ -130,72 +134,9 @@ def positions(exchange: Exchange, account: Account, params: Params, now_ms: int)
     }
 
 
-def wallet_balance(exchange: Exchange, account: Account, params: Params, now_ms: int) -> Json:
-    if params.get("accountType") != "UNIFIED":
-        raise ApiRefusal(10001, "params error: accountType must be UNIFIED")
-    coins = [coin for coin in str(params.get("coin") or "").split(",") if coin]
-    return {"list": [wallet_to_wire(exchange.engine, account, coins or None)]}
-
-
-def account_info(exchange: Exchange, account: Account, params: Params, now_ms: int) -> Json:
-    return {
-        "unifiedMarginStatus": 5,
-        "marginMode": "REGULAR_MARGIN",
-        "isMasterTrader": False,
-        "spotHedgingStatus": "OFF",
-        "updatedTime": str(account.created_ms),
-        "dcpStatus": "OFF",
-        "timeWindow": 10,
-        "smpGroup": 0,
-    }
-
-
-def fee_rate(exchange: Exchange, account: Account, params: Params, now_ms: int) -> Json:
-    category = read_category(params)
-    if params.get("symbol"):
-        symbols = [read_market(params, category, exchange.engine.markets).instrument.symbol]
-    else:
-        symbols = [symbol for of_category, symbol in exchange.engine.markets if of_category == category]
-    maker, taker = (plain(rate) for rate in FEE_RATES[category])
-    rows = [{"symbol": symbol, "takerFeeRate": taker, "makerFeeRate": maker} for symbol in symbols]
-    return {"list": rows} if category == LINEAR else {"category": category, "list": rows}
-
-
-def query_api(exchange: Exchange, account: Account, params: Params, now_ms: int) -> Json:
-    created = datetime.fromtimestamp(account.created_ms / 1000, UTC)
-    return {
-        "id": str(account.uid),
-        "note": "paper",
-        "apiKey": account.api_key,
-        "readOnly": 0,
-        "secret": "",
-        "permissions": {
-            "ContractTrade": ["Order", "Position"],
-            "Spot": ["SpotTrade"],
-            "Wallet": ["AccountTransfer"],
-            "Options": [],
-            "Derivatives": [],
-            "Exchange": [],
-            "Earn": [],
-        },
-        "ips": ["*"],
-        "type": 1,
-        "deadlineDay": 90,
-        "expiredAt": created.replace(year=created.year + 10, day=min(created.day, 28)).isoformat(),
-        "createdAt": created.isoformat(),
-        "unified": 0,
-        "uta": 1,
-        "userID": account.uid,
-        "inviterID": 0,
-        "vipLevel": "No VIP",
-        "mktMakerLevel": "0",
-        "affiliateID": 0,
-        "rsaPublicKey": "",
-        "isMaster": True,
-        "parentUid": "0",
-        "kycLevel": "LEVEL_DEFAULT",
-        "kycRegion": "",
-    }
+def _nothing(params: Params) -> Json:
+    """What there is in categories that exist, but hold nothing here."""
+    return {"category": params["category"], "list": [], "nextPageCursor": ""}
 
 
 def _named(account: Account, params: Params, category: str) -> Iterator[Order]:
@@ -207,7 +148,7 @@ def _named(account: Account, params: Params, category: str) -> Iterator[Order]:
     return iter([order] if order is not None and order.category == category else [])
 
 
-def _newest_first(account: Account, before: int | None) -> Iterator[Order]:
+def newest_first(account: Account, before: int | None) -> Iterator[Order]:
     """All orders of the account created before order number `before`."""
     orders = account.orders
     end = len(orders) if before is None else bisect_left(orders, before, key=lambda order: order.number)

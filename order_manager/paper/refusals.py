@@ -1,15 +1,19 @@
 """Refusals: what the exchange answers when it says no."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from order_manager.paper.instruments import SPOT
 
 
 class ApiRefusal(Exception):
-    """A non-zero retCode with its message."""
+    """A non-zero retCode with its message, and sometimes a result that says more."""
 
-    def __init__(self, ret_code: int, ret_msg: str) -> None:
+    def __init__(self, ret_code: int, ret_msg: str, result: Mapping[str, Any] | None = None) -> None:
         super().__init__(ret_msg)
         self.ret_code = ret_code
         self.ret_msg = ret_msg
+        self.result = result or {}
 
 
 # reason: (retCode for linear, retCode for spot)
@@ -34,6 +38,9 @@ _CODES: dict[str, tuple[int, int]] = {
     "too_many_orders": (110020, 170810),
     "not_trading": (110074, 170151),
     "below_filled": (110064, 170313),
+    "above_limit": (110121, 170193),
+    "below_limit": (110120, 170194),
+    "no_leverage": (10001, 170036),
 }
 
 

@@ -13,10 +13,11 @@ from pathlib import Path
 
 from aiohttp import web
 
+from order_manager.paper.clock import wall_ms
 from order_manager.paper.exchange import Exchange, PaperSettings
 from order_manager.paper.limits import DEFAULT_CREATE_LIMIT, DEFAULT_READ_LIMIT
 from order_manager.paper.numbers import parse_decimal
-from order_manager.paper.server import create_app, now_ms
+from order_manager.paper.server import create_app
 
 log = logging.getLogger(__name__)
 
@@ -90,7 +91,7 @@ async def _run_until_signal(settings: PaperSettings) -> int:
 async def serve(settings: PaperSettings, stop: asyncio.Event) -> int:
     """Listen until `stop` is set; returns an exit code. Prints one line with the address when ready."""
     try:
-        exchange = Exchange(settings, now_ms())
+        exchange = Exchange(settings, wall_ms())
     except (OSError, ValueError, KeyError, TypeError) as error:
         if settings.state_file is None:
             raise
@@ -126,7 +127,7 @@ async def _keep_prices_moving(exchange: Exchange) -> None:
         await asyncio.Event().wait()
     while True:
         await asyncio.sleep(interval_ms / 1000)
-        exchange.move_prices(now_ms())
+        exchange.move_prices(wall_ms())
 
 
 def _cannot_start(reason: str) -> int:

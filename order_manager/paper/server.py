@@ -4,10 +4,7 @@ The WebSockets, on the same port, are `stream_server` and `public_server`.
 Left out: liquidation, funding, conditional orders and TP/SL, inverse and option markets, borrowing.
 """
 
-import asyncio
 import json
-import logging
-import time
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import Any
@@ -15,55 +12,31 @@ from urllib.parse import parse_qsl
 
 from aiohttp import web
 
-from order_manager.paper import queries, trading
-from order_manager.paper.accounts import Account
+from order_manager.paper import trading
 from order_manager.paper.auth import authenticate, read_credentials
+from order_manager.paper.batches import run_batch, units_of
+from order_manager.paper.clock import wall_ms
 from order_manager.paper.control import add_control_routes
 from order_manager.paper.exchange import Exchange
-from order_manager.paper.faults import Fault
-from order_manager.paper.ledger import REQUEST
-from order_manager.paper.market_data import PUBLIC, PublicCall
+from order_manager.paper.ledger import MARKET_REQUEST, REQUEST
+from order_manager.paper.market_data import PublicCall
+from order_manager.paper.misbehaving import Process, go_wrong
 from order_manager.paper.public_server import add_public_stream_routes
 from order_manager.paper.refusals import ApiRefusal
+from order_manager.paper.routes import BATCHES, PRIVATE_GET, PRIVATE_POST, PUBLIC_CALLS
 from order_manager.paper.stream_server import add_stream_routes
+from order_manager.paper.trading import PrivateCall
 
-log = logging.getLogger(__name__)
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
-Handler = Callable[[web.Request], Awaitable[web.Response]]
-PrivateCall = Callable[[Exchange, Account, Mapping[str, Any], int], dict[str, Any]]
-Process = Callable[[web.Request, bytes, str], web.Response]  # request, body, name of a fault or ""
-
-PRIVATE_POST: dict[str, PrivateCall] = {
-    "/v5/order/create": trading.create,
-    "/v5/order/amend": trading.amend,
-    "/v5/order/cancel": trading.cancel,
-    "/v5/order/cancel-all": trading.cancel_all,
-    "/v5/position/set-leverage": trading.set_leverage,
-    "/v5/position/switch-mode": trading.switch_mode,
-}
-PRIVATE_GET: dict[str, PrivateCall] = {
-    "/v5/order/realtime": queries.realtime,
-    "/v5/order/history": queries.history,
-    "/v5/execution/list": queries.executions,
-    "/v5/position/list": queries.positions,
-    "/v5/account/wallet-balance": queries.wallet_balance,
-    "/v5/account/info": queries.account_info,
-    "/v5/account/fee-rate": queries.fee_rate,
-    "/v5/user/query-api": queries.query_api,
-}
-
+now_ms = wall_ms  # the world's time, for whoever starts an exchange
 _dumps = json.JSONEncoder(separators=(",", ":")).encode
-_HTML = "<html><head><title>502 Bad Gateway</title></head><body><h1>502 Bad Gateway</h1></body></html>"
-
-
-def now_ms() -> int:
-    return time.time_ns() // 1_000_000
 
 
 def create_app(exchange: Exchange) -> web.Application:
     """All routes on one application; the caller moves the prices."""
     app = web.Application()
-    for path, public_call in PUBLIC.items():
+    for path, public_call in PUBLIC_CALLS.items():
         process: Process = partial(_answer_public, exchange, public_call)
         app.router.add_get(path, _with_faults(exchange, path, process), allow_head=False)
     for path, call in PRIVATE_GET.items():
@@ -72,15 +45,20 @@ def create_app(exchange: Exchange) -> web.Application:
     for path, call in PRIVATE_POST.items():
         process = partial(_answer_private, exchange, path, call)
         app.router.add_post(path, _with_faults(exchange, path, process))
-    add_stream_routes(app, exchange, now_ms)
-    add_public_stream_routes(app, exchange, PUBLIC, now_ms)
+    add_stream_routes(app, exchange, exchange.clock.now_ms)
+    add_public_stream_routes(app, exchange, PUBLIC_CALLS, exchange.clock.now_ms)
     if exchange.settings.control_token:
-        add_control_routes(app, exchange, now_ms)
+        add_control_routes(app, exchange, exchange.clock.now_ms)
+    app.router.add_route("*", "/v5/{path:.*}", partial(_answer_unknown, exchange))
     return app
 
 
 def _with_faults(exchange: Exchange, path: str, process: Process) -> Handler:
-    async def handle(request: web.Request) -> web.Response:
+    def note(request: web.Request, body: bytes, http_status: int, fault: str) -> None:
+        _record(exchange, request, body, exchange.clock.now_ms(), http_status=http_status, fault=fault)
+        exchange.commit()
+
+    async def handle(request: web.Request) -> web.StreamResponse:
         body = await request.read()
         faults = exchange.faults
         if not faults.waiting:
@@ -88,64 +66,34 @@ def _with_faults(exchange: Exchange, path: str, process: Process) -> Handler:
         fault = faults.take(path, request.headers.get("X-BAPI-API-KEY", ""))
         if fault is None:
             return process(request, body, "")
-        return await _go_wrong(exchange, fault, request, body, process)
+        now_ms = exchange.clock.now_ms()
+        return await go_wrong(fault, request, body, process=process, note=note, now_ms=now_ms)
 
     return handle
-
-
-async def _go_wrong(
-    exchange: Exchange, fault: Fault, request: web.Request, body: bytes, process: Process
-) -> web.Response:
-    kind = fault.kind
-    if kind == "delay":
-        await asyncio.sleep(fault.delay_ms / 1000)
-        return process(request, body, kind)
-    if kind in ("delay_answer", "lost_answer", "ret_code_after"):
-        response = process(request, body, kind)
-        if kind == "ret_code_after":
-            return _envelope(fault.ret_code, fault.ret_msg, {}, now_ms())
-        if kind == "delay_answer":
-            await asyncio.sleep(fault.delay_ms / 1000)
-        else:
-            _hang_up(request)
-        return response
-    _record(exchange, request, body, now_ms(), http_status=_STATUS.get(kind, 0), fault=kind)
-    exchange.commit()
-    if kind == "lost_request":
-        _hang_up(request)
-        return web.Response()
-    if kind == "ret_code":
-        return _envelope(fault.ret_code, fault.ret_msg, {}, now_ms())
-    if kind == "html":
-        return web.Response(status=502, text=_HTML, content_type="text/html")
-    return web.Response(status=_STATUS[kind], text="")
-
-
-_STATUS = {"http_500": 500, "http_429": 429, "html": 502, "ret_code": 200}
-
-
-def _hang_up(request: web.Request) -> None:
-    """Close the connection; the answer that the handler still returns goes nowhere."""
-    if request.transport is not None:
-        request.transport.close()
 
 
 def _answer_public(
     exchange: Exchange, call: PublicCall, request: web.Request, body: bytes, fault: str
 ) -> web.Response:
-    now = now_ms()
+    now = exchange.clock.now_ms()
+    entry = _record(exchange, request, body, now, kind=MARKET_REQUEST, fault=fault)
     if body or exchange.addresses.is_banned(request.remote or "", now):
+        entry["http_status"] = 403
         return _forbidden()
+    code, message = 0, "OK"
+    result: dict[str, Any] = {}
     try:
-        return _envelope(0, "OK", call(exchange, _read_query(request), now), now)
+        result = call(exchange, _read_query(request), now)
     except ApiRefusal as refused:
-        return _envelope(refused.ret_code, refused.ret_msg, {}, now)
+        code, message = refused.ret_code, refused.ret_msg
+    entry["ret_code"] = code
+    return _envelope(code, message, result, now)
 
 
 def _answer_private(
     exchange: Exchange, path: str, call: PrivateCall, request: web.Request, body: bytes, fault: str
 ) -> web.Response:
-    now = now_ms()
+    now = exchange.clock.now_ms()
     entry = _record(exchange, request, body, now, fault=fault)
     if exchange.addresses.is_banned(request.remote or "", now) or (body and request.method == "GET"):
         entry["http_status"] = 403
@@ -155,36 +103,60 @@ def _answer_private(
         entry["http_status"] = 401
         return web.Response(status=401, text="authentication headers are missing")
     headers: dict[str, str] = {}
-    result: dict[str, Any] = {}
+    result: Mapping[str, Any] = {}
+    more: Mapping[str, Any] = {}
     code, message = 0, "OK"
     try:
         is_get = request.method == "GET"
         payload = _raw_query(request).encode() if is_get else body
         account = authenticate(credentials, payload, exchange.by_key, now)
         params = _read_query(request) if is_get else _read_json(body)
-        budget = exchange.limits.take(account.uid, path, str(params.get("category") or ""), now)
+        units = units_of(params) if path in BATCHES else 1
+        budget = exchange.limits.take(account.uid, path, str(params.get("category") or ""), now, units)
         headers = {
             "X-Bapi-Limit": str(budget.limit),
             "X-Bapi-Limit-Status": str(budget.remaining),
             "X-Bapi-Limit-Reset-Timestamp": str(budget.reset_ms),
         }
-        if not budget.is_allowed:
+        if not budget.granted:
             raise ApiRefusal(10006, "Too many visits. Exceeded the API Rate Limit.")
-        result = call(exchange, account, params, now)
+        if path in BATCHES:
+            result, more = run_batch(exchange, account, params, now, call, granted=budget.granted)
+        elif fault == "cancel_race":
+            result = trading.cancel_too_late(exchange, account, params, now)
+        else:
+            result = call(exchange, account, params, now)
     except ApiRefusal as refused:
-        code, message = refused.ret_code, refused.ret_msg
+        code, message, result = refused.ret_code, refused.ret_msg, refused.result
     entry["ret_code"] = code
     exchange.commit()
-    return _envelope(code, message, result, now, headers)
+    return _envelope(code, message, result, now, headers, more)
+
+
+async def _answer_unknown(exchange: Exchange, request: web.Request) -> web.Response:
+    """A path or method that this exchange does not serve: recorded, since a client asked for it."""
+    now = exchange.clock.now_ms()
+    _record(exchange, request, await request.read(), now, http_status=404, fault="")["ret_code"] = 10017
+    exchange.commit()
+    answer = _envelope(10017, f"Route not found: {request.method} {request.path}", {}, now)
+    answer.set_status(404)
+    return answer
 
 
 def _record(
-    exchange: Exchange, request: web.Request, body: bytes, now: int, *, http_status: int = 200, fault: str
+    exchange: Exchange,
+    request: web.Request,
+    body: bytes,
+    now: int,
+    *,
+    kind: str = REQUEST,
+    http_status: int = 200,
+    fault: str,
 ) -> dict[str, Any]:
     """Enter a request into the ledger before anything it causes; its retCode is filled in later."""
     is_get = request.method == "GET"
     return exchange.ledger.add(
-        REQUEST,
+        kind,
         now,
         request.headers.get("X-BAPI-API-KEY", ""),
         method=request.method,
@@ -216,9 +188,14 @@ def _read_json(body: bytes) -> dict[str, Any]:
 
 
 def _envelope(
-    code: int, message: str, result: dict[str, Any], now: int, headers: dict[str, str] | None = None
+    code: int,
+    message: str,
+    result: Mapping[str, Any],
+    now: int,
+    headers: dict[str, str] | None = None,
+    more: Mapping[str, Any] | None = None,
 ) -> web.Response:
-    answer = {"retCode": code, "retMsg": message, "result": result, "retExtInfo": {}, "time": now}
+    answer = {"retCode": code, "retMsg": message, "result": result, "retExtInfo": more or {}, "time": now}
     return web.Response(
         body=_dumps(answer).encode(), headers=headers, content_type="application/json", charset="utf-8"
     )

@@ -1,20 +1,19 @@
-"""Private endpoints that change something: orders, leverage, position mode."""
+"""Private endpoints that place, change and cancel orders."""
 
 import asyncio
-from decimal import Decimal
+from collections.abc import Callable
 
 from order_manager.paper.accounts import Account
-from order_manager.paper.engine import MODES
 from order_manager.paper.exchange import Exchange
 from order_manager.paper.instruments import LINEAR
 from order_manager.paper.market_data import Json
-from order_manager.paper.numbers import is_multiple, parse_decimal
 from order_manager.paper.order_entry import Params, read_amend, read_category, read_create, read_market
 from order_manager.paper.orders import Order
 from order_manager.paper.refusals import ApiRefusal, refusal
 
+PrivateCall = Callable[[Exchange, Account, Params, int], Json]
+
 _CANCEL_ALL_MOST = 500  # futures orders per call
-_LEVERAGE_STEP = Decimal("0.01")
 
 
 def create(exchange: Exchange, account: Account, params: Params, now_ms: int) -> Json:
@@ -37,6 +36,15 @@ def amend(exchange: Exchange, account: Account, params: Params, now_ms: int) -> 
 def cancel(exchange: Exchange, account: Account, params: Params, now_ms: int) -> Json:
     order = _open_order(exchange, account, params)
     exchange.engine.cancel(order, now_ms)
+    return _ids(order)
+
+
+def cancel_too_late(exchange: Exchange, account: Account, params: Params, now_ms: int) -> Json:
+    """A cancel that loses the race: accepted, but the order fills before it is carried out."""
+    order = _named_order(exchange, account, params)
+    if order is None or not (order.is_open or order.status == "Filled"):
+        return cancel(exchange, account, params, now_ms)
+    exchange.engine.fill_before_cancel(order, now_ms)
     return _ids(order)
 
 
@@ -67,55 +75,26 @@ def cancel_all(exchange: Exchange, account: Account, params: Params, now_ms: int
     return {"list": [_ids(order) for order in orders], "success": "1"}
 
 
-def set_leverage(exchange: Exchange, account: Account, params: Params, now_ms: int) -> Json:
-    _linear_only(params)
-    instrument = read_market(params, LINEAR, exchange.engine.markets).instrument
-    buy, sell = parse_decimal(params.get("buyLeverage")), parse_decimal(params.get("sellLeverage"))
-    if buy is None or sell is None or buy != sell:
-        raise ApiRefusal(10001, "params error: buyLeverage and sellLeverage must be equal number strings")
-    if not 1 <= buy <= instrument.max_leverage or not is_multiple(buy, _LEVERAGE_STEP):
-        raise ApiRefusal(10001, f"params error: buyLeverage invalid, 1 to {instrument.max_leverage}")
-    exchange.engine.set_leverage(account, instrument.symbol, buy, now_ms)
-    return {}
-
-
-def switch_mode(exchange: Exchange, account: Account, params: Params, now_ms: int) -> Json:
-    _linear_only(params)
-    mode = params.get("mode")
-    if type(mode) is not int or mode not in MODES:
-        raise ApiRefusal(10001, f"params error: mode invalid {mode!r}, 0 or 3")
-    symbol = None
-    if params.get("symbol"):
-        symbol = read_market(params, LINEAR, exchange.engine.markets).instrument.symbol
-    elif params.get("coin") != "USDT":
-        raise ApiRefusal(10001, "params error: symbol, or coin USDT, is required")
-    exchange.engine.switch_mode(account, symbol, mode, now_ms)
-    return {}
-
-
-def _linear_only(params: Params) -> None:
-    if params.get("category") != LINEAR:
-        raise ApiRefusal(10001, f"params error: category invalid {params.get('category')!r}")
-
-
 def _open_order(exchange: Exchange, account: Account, params: Params) -> Order:
     """The open order that orderId, else orderLinkId, names."""
+    order = _named_order(exchange, account, params)
+    if order is None or not order.is_open:
+        category = read_category(params)
+        raise refusal("unknown_order", category, "order not exists or too late: orderId, orderLinkId")
+    return order
+
+
+def _named_order(exchange: Exchange, account: Account, params: Params) -> Order | None:
     category = read_category(params)
     symbol = read_market(params, category, exchange.engine.markets).instrument.symbol
     order_id, link_id = params.get("orderId"), params.get("orderLinkId")
     if not (order_id or link_id):
         raise ApiRefusal(10001, "params error: orderId or orderLinkId is required")
     order = account.by_id.get(str(order_id)) if order_id else account.by_link.get(str(link_id))
-    is_found = (
-        order is not None
-        and (order.category, order.symbol) == (category, symbol)
-        and order.is_open
-        and order.is_visible
-    )
     # Filters for conditional orders find nothing: there are none.
-    if order is None or not is_found or params.get("orderFilter") not in (None, "", "Order"):
-        raise refusal("unknown_order", category, "order not exists or too late: orderId, orderLinkId")
-    return order
+    if order is None or params.get("orderFilter") not in (None, "", "Order"):
+        return None
+    return order if (order.category, order.symbol) == (category, symbol) and order.is_visible else None
 
 
 def _ids(order: Order) -> Json:
