@@ -180,7 +180,9 @@ def _merged_fees(order: Order, report: OrderReport, ours: Decimal, theirs: Decim
 
 
 def _merged_reason(order: Order, report: OrderReport, status: OrderStatus) -> str | None:
-    """Why it was cancelled or rejected; the first reason heard stays."""
+    """Why it was cancelled or rejected, or is to be; the first reason heard stays."""
+    if order.cancel_requested_at is not None and not status.is_terminal:
+        return order.reason
     if status not in (OrderStatus.CANCELLED, OrderStatus.REJECTED):
         return None
     return order.reason or report.reason

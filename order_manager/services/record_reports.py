@@ -98,8 +98,6 @@ def record_correction(
 ) -> Order:
     """Returns the order as it is recorded."""
     after = replace(correction.order, updated_at=now)
-    if before.cancel_requested_at is not None and before.reason and after.status is OrderStatus.CANCELLED:
-        after = replace(after, reason=before.reason)  # the exchange only knows that we asked
     origin = lane.origin_of(before)
     fill = correction.fill
     position = correction.moved(origin.position)

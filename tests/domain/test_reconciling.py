@@ -107,6 +107,15 @@ def test_a_terminal_order_does_not_open_again():
         assert (found.order.status, found.events) == (status, ())
 
 
+def test_the_reason_of_a_cancel_that_is_under_way_is_kept_to_its_end():
+    order = an_order(cancel_requested_at=at(0), reason="superseded")
+    found = correction(order, status=PARTLY, filled_quantity="0.004", average_price=49000)
+    assert found.order.reason == "superseded"
+    cancelled = correction(found.order, status=CANCELLED, filled_quantity="0.004", reason="CancelByUser")
+    assert cancelled.order.reason == "superseded"
+    assert correction(found.order, status=FILLED, filled_quantity="0.01").order.reason is None
+
+
 def test_a_fill_heard_of_after_the_cancel_is_booked():
     order = an_order(status=CANCELLED, reason="CancelByUser", exchange_updated_at=at(9))
     found = correction(order, status=PARTLY, filled_quantity="0.004", average_price=49000)

@@ -149,6 +149,7 @@ ANY_ORDER = st.builds(
     fees=FEES,
     base_fees=FEES,
     reason=st.none() | st.just("ours"),
+    cancel_requested_at=st.none() | MOMENTS,
     exchange_updated_at=st.none() | MOMENTS,
     executed_at=st.none() | MOMENTS,
     unseen_since=st.none() | MOMENTS,
