@@ -28,9 +28,9 @@ the start with a line that names the variable. All processes of a fleet need the
 `order-manager up` chooses some values by itself where nothing is set: the addresses, ports and passwords of
 the servers that it embeds, the REST API's key and the paper exchange's keys. On the paper exchange it also
 sets `ORDERMANAGER_MAX_POSITION_SIZES`, and says so when it starts.
-
-"No effect yet" means that the value is read and checked, and nothing uses it.
 """
+NO_EFFECT = "No effect yet"
+NO_EFFECT_NOTE = f'\n"{NO_EFFECT}" means that the value is read and checked, and nothing uses it.\n'
 ENV_HEAD = """\
 # Every setting with its default. Copy to .env, remove the # in front of what you change.
 # Made by `python docs/generate_settings.py`; docs/settings.md has the same as tables.
@@ -106,7 +106,7 @@ def sources() -> str:
 
 def effect_of(name: str, field: FieldInfo) -> str:
     used = re.search(rf"settings\.{name}\b", sources()) or names_of(field)[0] in sources()
-    return (field.description or "") + ("" if used else ". No effect yet")
+    return (field.description or "") + ("" if used else f". {NO_EFFECT}")
 
 
 def without_unit(effect: str, unit: str) -> str:
@@ -123,7 +123,7 @@ def code(text: str) -> str:
 
 
 def settings_page() -> str:
-    page = HEAD
+    page = ""
     for heading, names in sections().items():
         page += f"\n## {heading}\n\n{row('Name', 'Unit', 'Default', 'Values', 'Effect')}{'|---' * 5}|\n"
         for name in names:
@@ -136,7 +136,7 @@ def settings_page() -> str:
                 allowed_of(field),
                 without_unit(effect_of(name, field), unit_of(name, field)),
             )
-    return page
+    return HEAD + (NO_EFFECT_NOTE if NO_EFFECT in page else "") + page
 
 
 def env_example() -> str:

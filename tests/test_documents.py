@@ -14,10 +14,15 @@ import pytest
 
 from order_manager.database.queries import StoredPosition
 from order_manager.domain.events import Event, malformed_event, order_event, signal_event
+from order_manager.domain.orders import Category
 from order_manager.domain.positions import PositionMode
-from order_manager.domain.state import Rejection
+from order_manager.domain.state import Rejection, TradingRules
 from order_manager.messaging.signals import parse_signal
+from order_manager.services.desk import Desk
+from order_manager.services.pausing import Pause
+from order_manager.services.ports import Exchange, Lane, Publisher
 from order_manager.services.snapshot_positions import SnapshotStore, snapshot_positions
+from order_manager.services.validate_positions import correct_position
 from order_manager.settings import Settings
 from tests.builders import a_market, a_signal, an_order, at, holding
 from tests.scenarios.signals import QUICKSTART
@@ -26,13 +31,14 @@ ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"
 GENERATOR = runpy.run_path(str(DOCS / "generate_settings.py"))
 GENERATED: dict[Path, str] = GENERATOR["documents"]()
+PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted(DOCS.glob("*.md"))]
 default_of: Callable[..., str] = GENERATOR["default_of"]
 names_of: Callable[..., list[str]] = GENERATOR["names_of"]
 
 
 def examples(page: Path) -> Iterator[dict[str, Any]]:
     """The page's blocks of JSON that are whole."""
-    for block in re.findall(r"```json\n(\{.*?\n\})\n```", page.read_text(), re.DOTALL):
+    for block in re.findall(r"```json\n(\{[^`]*\n\})\n```", page.read_text()):
         yield json.loads(block)
 
 
@@ -82,6 +88,8 @@ def an_event(event_type: str, *, code: str) -> dict[str, Any]:
     """What the code publishes."""
     if event_type == "position_pnl":
         return a_warning()
+    if event_type == "position_discrepancy":
+        return a_discrepancy()
     if event_type.startswith("signal_"):
         rejection = Rejection(code=code, message="why")
         return dict(signal_event(event_type, a_signal(), rejection, now=at(1)).body)
@@ -95,7 +103,7 @@ def an_event(event_type: str, *, code: str) -> dict[str, Any]:
         now=at(1),
         signal=a_signal(),
         received_at=at(0),
-        market=a_market() if event_type == "created" else None,
+        market=None if event_type == "rejected" else a_market(),
         last_fill=fill if event_type in {"filled", "partially_filled"} else None,
         modification={"before": terms, "after": terms} if event_type == "modified" else None,
     )
@@ -124,6 +132,30 @@ def a_warning() -> dict[str, Any]:
     return dict(told[0].body)
 
 
+def a_discrepancy() -> dict[str, Any]:
+    """Of a position that the exchange shows half as large."""
+    told: list[Event] = []
+    lane = SimpleNamespace(
+        symbol="BTCUSDT",
+        stored_positions=lambda: [holding(1)],
+        save_position_mode=lambda mode: None,
+        correct_leg=lambda after, difference, *, source, reason, events: told.extend(events),
+    )
+    desk = Desk(
+        exchange=cast(Exchange, SimpleNamespace(position=lambda symbol: holding(D("0.5")))),
+        publisher=cast(Publisher, None),
+        rules=TradingRules(),
+        category=Category.LINEAR,
+        instrument=lambda symbol: None,
+        market=lambda symbol: a_market(),
+        last_market=lambda symbol: a_market(),
+        now=lambda: at(1),
+        pause=cast(Pause, lambda seconds: None),
+    )
+    correct_position(cast(Lane, lane), desk, settle_again=lambda: 0)
+    return dict(told[0].body)
+
+
 def test_the_events_in_the_documents_have_the_shape_of_the_real_ones() -> None:
     shown = list(examples(DOCS / "events.md"))
     types = {event["event_type"] for event in shown}
@@ -137,6 +169,7 @@ def test_the_events_in_the_documents_have_the_shape_of_the_real_ones() -> None:
         "signal_rejected",
         "signal_failed",
         "position_pnl",
+        "position_discrepancy",
     }
     for event in shown:
         rejection = event.get("rejection") or {}
@@ -147,7 +180,16 @@ def test_the_events_in_the_documents_have_the_shape_of_the_real_ones() -> None:
         assert shape(event) == shape(real), event["event_type"]
 
 
-@pytest.mark.parametrize("page", [ROOT / "README.md", *DOCS.glob("*.md")], ids=lambda path: path.name)
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
+def test_tasks_and_variables_that_are_named_exist(page: Path) -> None:
+    code = "\n".join(path.read_text() for path in (ROOT / "order_manager").rglob("*.py"))
+    for task in re.findall(r"celery -A order_manager call (\w+)", page.read_text()):
+        assert f'@app.task(name="{task}"' in code, task
+    for variable in re.findall(r"\bORDERMANAGER_[A-Z_]*[A-Z]\b(?!\*)", page.read_text()):
+        assert f'"{variable}"' in code or f'"{variable.removeprefix("ORDERMANAGER_")}"' in code, variable
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
 def test_links_lead_somewhere(page: Path) -> None:
     for target in re.findall(r"\]\(([^)#]+)\)", page.read_text()):
         if not target.startswith("https://"):
