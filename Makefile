@@ -2,6 +2,7 @@
 #   make run                  the whole system on this machine, with a demonstration
 #   make run ARGS="--no-demo --port 4700"
 #   make test PYTEST="tests/domain -x"
+#   make test TEST_PROCESSES=0                       all in one process, for a debugger
 
 SHELL := /bin/bash
 .SHELLFLAGS := -o pipefail -ec
@@ -10,6 +11,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 ARGS ?=
 PYTEST ?=
+TEST_PROCESSES ?= 2
 
 .DEFAULT_GOAL := help
 .PHONY: help venv run test lint format bench lock clean
@@ -23,7 +25,7 @@ run: $(INSTALLED) ## the whole system on this machine; ARGS for `order-manager u
 	@$(BIN)/order-manager up $(ARGS)
 
 test: lint ## lint, then all tests; PYTEST for arguments of pytest
-	$(BIN)/python -m pytest $(PYTEST)
+	$(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadgroup $(PYTEST)
 
 lint: $(INSTALLED) ## ruff, mypy, import rules
 	$(BIN)/ruff check .

@@ -1,4 +1,6 @@
-"""Fixtures that every test may use: the servers."""
+"""Fixtures that every test may use: the servers. And how tests are shared between processes."""
+
+import pytest
 
 from tests.servers import (
     broker,
@@ -29,3 +31,14 @@ __all__ = [
     "redis_server",
     "redis_url",
 ]
+
+HOUSES = ("tests/scenarios/", "tests/chaos/")  # each test runs a whole fleet: one at a time, and these first
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Where several processes run the tests, a module stays in one, and all that run a fleet do."""
+    items.sort(key=lambda item: not item.nodeid.startswith(HOUSES))
+    for item in items:
+        group = "houses" if item.nodeid.startswith(HOUSES) else item.nodeid.partition("::")[0]
+        item.add_marker(pytest.mark.xdist_group(group))
