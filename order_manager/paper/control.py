@@ -11,12 +11,14 @@ from aiohttp import web
 
 from order_manager.paper import control_faults, control_streams, control_views
 from order_manager.paper.accounts import HEDGE, MARGIN_COIN, ONE_WAY
-from order_manager.paper.control_views import BadRequest, Json, accounts
+from order_manager.paper.control_views import BadRequest, Json, accounts, at_least, integer
 from order_manager.paper.exchange import Exchange
 from order_manager.paper.instruments import CATEGORIES, STATUSES, Instrument, synthetic_instrument
+from order_manager.paper.ledger import CONTROL
 from order_manager.paper.markets import Market
 from order_manager.paper.numbers import is_multiple, parse_decimal, plain
 
+_MOST_OFFSET_MS = 10 * 365 * 24 * 3600 * 1000
 Action = Callable[[Exchange, Json, int], Json]
 
 
@@ -61,6 +63,48 @@ def _add_account(exchange: Exchange, params: Json, now_ms: int) -> Json:
     mode = modes[params.get("position_mode")]
     account = exchange.add_account(api_key, api_secret, balances, mode, now_ms)
     return {"api_key": api_key, "uid": account.uid}
+
+
+def _change_balance(exchange: Exchange, params: Json, now_ms: int) -> Json:
+    """Set an account's balance of a coin, or change it by so much: money appears, or is gone."""
+    api_key, coin = str(params.get("account") or ""), params.get("coin", MARGIN_COIN)
+    account = exchange.by_key.get(api_key)
+    if account is None or not isinstance(coin, str) or not coin:
+        raise BadRequest("account must be a known API key, coin a name")
+    before = account.coins[coin].balance
+    if ("balance" in params) == ("change" in params):
+        raise BadRequest("either balance or change is required")
+    if "balance" in params:
+        change = _decimal(params, "balance") - before
+    else:
+        text = str(params["change"])
+        size = parse_decimal(text.removeprefix("-"))
+        if size is None or isinstance(params["change"], float):
+            raise BadRequest("change must be a decimal number as a string, negative to take away")
+        change = -size if text.startswith("-") else size
+    exchange.change_balance(account, coin, change, now_ms)
+    balance = f"{before + change:f}"
+    exchange.ledger.add(
+        CONTROL, now_ms, api_key, action="balance", coin=coin, change=f"{change:f}", balance=balance
+    )
+    return {"account": api_key, "coin": coin, "balance": balance}
+
+
+def _set_clock(exchange: Exchange, params: Json, now_ms: int) -> Json:
+    """Set the exchange's clock wrong by so many ms; 0 sets it right."""
+    offset_ms = integer(params, "offset_ms", 0)
+    if abs(offset_ms) > _MOST_OFFSET_MS:
+        raise BadRequest(f"offset_ms must be within {_MOST_OFFSET_MS}")
+    exchange.clock.offset_ms = offset_ms
+    exchange.ledger.add(CONTROL, now_ms, "", action="clock", offset_ms=offset_ms)
+    return {"offset_ms": offset_ms, "time_ms": exchange.clock.now_ms()}
+
+
+def _skip_ticks(exchange: Exchange, params: Json, now_ms: int) -> Json:
+    """Let price steps pass at once; the only way prices move while they are frozen."""
+    ticks = at_least(params, "ticks", 1, 1)
+    exchange.skip_ticks(ticks, now_ms)
+    return {"tick": exchange.engine.tick}
 
 
 def _set_price(exchange: Exchange, params: Json, now_ms: int) -> Json:
@@ -112,6 +156,10 @@ def _set_instrument(exchange: Exchange, params: Json, now_ms: int) -> Json:
             raise BadRequest(f"{name} is not something to change; these are: {', '.join(sorted(decimals))}")
     market = exchange.engine.list_instrument(replace(instrument, **patch))
     exchange.journal.market_changed(market)
+    changes = {name: str(value) for name, value in patch.items()}
+    exchange.ledger.add(
+        CONTROL, now_ms, "", action="instrument", category=category, symbol=symbol, changes=changes
+    )
     return {"category": category, "symbol": symbol, "status": market.instrument.status}
 
 
@@ -152,6 +200,9 @@ _ACTIONS: dict[tuple[str, str], Action] = {
     ("POST", "stream-faults"): control_streams.add_stream_fault,
     ("DELETE", "stream-faults"): control_streams.clear_stream_faults,
     ("POST", "accounts"): _add_account,
+    ("POST", "balance"): _change_balance,
+    ("POST", "clock"): _set_clock,
+    ("POST", "advance"): _skip_ticks,
     ("POST", "price"): _set_price,
     ("POST", "instruments"): _set_instrument,
     ("POST", "wipe-recent"): _wipe_recent,

@@ -21,10 +21,11 @@ from order_manager.paper.limits import (
     RateLimits,
 )
 from order_manager.paper.orders import Order
-from order_manager.paper.restore import restore
+from order_manager.paper.restore import restore, snapshot
 from order_manager.paper.streams import Streams
 from order_manager.paper.tapes import read_tapes
 
+DEFAULT_LEDGER_LIMIT = 1_000_000
 FROZEN_STEP_MS = 200  # of a recording, that a step skipped by hand takes while prices are frozen
 
 
@@ -48,7 +49,7 @@ class PaperSettings:
     state_file: Path | None = None
     price_files: tuple[Path, ...] = ()  # recorded prices to replay instead of the seeded path
     price_speed: Decimal = Decimal(1)  # of the replay
-    ledger_limit: int = 1_000_000  # entries kept
+    ledger_limit: int = DEFAULT_LEDGER_LIMIT  # entries kept
     stream_idle_ms: int = 600_000  # a stream that nobody used for so long is cut
     stream_queue_limit: int = 10_000  # messages that may wait for a slow client
 
@@ -72,7 +73,8 @@ class Exchange:
         self.public_streams = Streams(queue_limit=settings.stream_queue_limit)
         self.followers: list[Callable[[], None]] = []  # called at the end of each commit
         self.feed = Feed(self.engine, self.streams.wanted, self.streams.publish)
-        restore(self.journal.read(), self.engine, self.ledger)
+        changed = restore(self.journal.read(), self.engine, self.ledger)
+        self.journal.compact(snapshot(self.engine, self.ledger, changed))
         self._committed_seq = self.ledger.last_seq
         self._listen()
         self.journal.open()

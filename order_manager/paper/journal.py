@@ -1,12 +1,14 @@
 """Memory across restarts: an append-only file, one JSON line per request or tick that changed something.
 
 A line holds the ledger's new entries and the new state of each thing that changed (not the difference),
-so replaying is "the last one wins". Lines reach the operating system before the answer reaches the
-client: acknowledged work survives SIGKILL, though not a power cut (no fsync).
+so replaying is "the last one wins", and at start the file is cut down to what won. Lines reach the
+operating system before the answer reaches the client: acknowledged work survives SIGKILL, though not a
+power cut (no fsync).
 """
 
 import json
 import os
+from collections.abc import Iterable, Iterator
 from dataclasses import fields
 from decimal import Decimal
 from operator import attrgetter
@@ -26,7 +28,10 @@ _encode = json.JSONEncoder(separators=(",", ":"), default=str).encode
 
 
 class Codec(Generic[T]):
-    """Dataclass to list and back: its init fields in order, Decimals as text."""
+    """Dataclass to list and back: its init fields in order, Decimals as text.
+
+    A row written before the last fields existed is shorter; they take their defaults.
+    """
 
     def __init__(self, cls: type[T], *, skip: tuple[str, ...] = ()) -> None:
         kept = [f for f in fields(cls) if f.init and f.name not in skip]  # type: ignore[arg-type]
@@ -36,7 +41,7 @@ class Codec(Generic[T]):
         self.encode = attrgetter(*self._names)
 
     def decode(self, row: list[Any]) -> T:
-        pairs = zip(self._names, row, strict=True)
+        pairs = zip(self._names, row, strict=False)
         return self._cls(**{n: Decimal(v) if n in self._decimals else v for n, v in pairs})
 
 
@@ -75,6 +80,18 @@ class Journal:
             self._file.close()
             self._file = None
 
+    def compact(self, lines: Iterable[Line]) -> None:
+        """Replace what the file holds by `lines`, all at once; call it before `open`."""
+        if self._path is None or not self._path.exists():
+            return
+        fresh = self._path.with_name(self._path.name + ".new")
+        descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)  # it holds API secrets
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.writelines(_encode(line) + "\n" for line in lines)
+            file.flush()
+            os.fsync(descriptor)
+        fresh.replace(self._path)
+
     def restart(self) -> None:
         """Forget everything written so far."""
         self._forget_pending()
@@ -109,20 +126,21 @@ class Journal:
                 self._file.flush()
         self._forget_pending()
 
-    def read(self) -> list[Line]:
+    def read(self) -> Iterator[Line]:
         """The complete lines of the file, oldest first."""
         if self._path is None or not self._path.exists():
-            return []
-        content = self._path.read_bytes()
-        complete = content[: content.rfind(b"\n") + 1]
-        return [json.loads(line) for line in complete.splitlines()]
+            return
+        with self._path.open("rb") as file:
+            for line in file:
+                if line.endswith(b"\n"):
+                    yield json.loads(line)
 
     def _line(self, entries: list[Entry]) -> Line:
         line: Line = {}
         if self._accounts:
-            line["accounts"] = [_account_row(account) for account in self._accounts.values()]
+            line["accounts"] = [account_row(account) for account in self._accounts.values()]
         if self._markets:
-            line["markets"] = [_market_row(market) for market in self._markets.values()]
+            line["markets"] = [market_row(market) for market in self._markets.values()]
         if self._orders:
             line["orders"] = [ORDERS.encode(order) for order in self._orders.values()]
         if self._fills:
@@ -150,7 +168,7 @@ class Journal:
                 pending.clear()
 
 
-def _account_row(account: Account) -> Line:
+def account_row(account: Account) -> Line:
     return {
         "uid": account.uid,
         "api_key": account.api_key,
@@ -159,10 +177,13 @@ def _account_row(account: Account) -> Line:
         "default_mode": account.default_mode,
         "modes": account.modes,
         "leverages": account.leverages,
+        "moves_spot_price": account.moves_spot_price,
+        "moves_linear_price": account.moves_linear_price,
+        "transfers": account.transfers,
     }
 
 
-def _market_row(market: Market) -> Line:
+def market_row(market: Market) -> Line:
     return {
         "instrument": INSTRUMENTS.encode(market.instrument),
         "pinned": market.pinned,

@@ -37,6 +37,10 @@ class Ledger:
             del self.entries[: max(1, self.limit // 10)]
         return entry
 
+    def trim(self) -> None:
+        """Keep no more than the limit of what was restored."""
+        del self.entries[: max(0, len(self.entries) - self.limit)]
+
     def restore(self, entry: Entry) -> None:
         self.entries.append(entry)
         self.last_seq = entry["seq"]
@@ -47,8 +51,12 @@ class Ledger:
 
     def after(self, seq: int) -> list[Entry]:
         """The entries numbered above `seq`."""
-        first = self.last_seq - len(self.entries) + 1
-        return self.entries[max(0, seq + 1 - first) :]
+        return self.entries[max(0, seq + 1 - self.first_seq) :]
+
+    @property
+    def first_seq(self) -> int:
+        """The number of the oldest entry kept, or of the next one when there is none."""
+        return self.last_seq - len(self.entries) + 1
 
     def listen(self, change: Change) -> None:
         """Record what a change did to an order."""

@@ -14,10 +14,11 @@ from pathlib import Path
 from aiohttp import web
 
 from order_manager.paper.clock import wall_ms
-from order_manager.paper.exchange import Exchange, PaperSettings
+from order_manager.paper.exchange import DEFAULT_LEDGER_LIMIT, Exchange, PaperSettings
 from order_manager.paper.limits import DEFAULT_CREATE_LIMIT, DEFAULT_READ_LIMIT
-from order_manager.paper.numbers import parse_decimal
+from order_manager.paper.numbers import parse_decimal, parse_integer
 from order_manager.paper.server import create_app
+from order_manager.paper.tapes import TapeError
 
 log = logging.getLogger(__name__)
 
@@ -43,6 +44,9 @@ def run_paper_exchange(
     balance: Decimal = Decimal(100_000),
     ack_delay_ms: int = 0,
     partial_fill_chance: float = 0.15,
+    ledger_limit: int = DEFAULT_LEDGER_LIMIT,
+    price_files: Sequence[Path] = (),
+    price_speed: Decimal = Decimal(1),
 ) -> int:
     """Serve until SIGTERM or SIGINT; returns the process's exit code.
 
@@ -65,6 +69,9 @@ def run_paper_exchange(
         extra_symbols=extra_symbols,
         partial_fill_chance=partial_fill_chance,
         state_file=state_file,
+        ledger_limit=ledger_limit,
+        price_files=tuple(price_files),
+        price_speed=price_speed,
     )
     if control_token and not is_loopback(host):
         return _cannot_start(f"the control path is for loopback only: host {host} with a control token")
@@ -92,6 +99,8 @@ async def serve(settings: PaperSettings, stop: asyncio.Event) -> int:
     """Listen until `stop` is set; returns an exit code. Prints one line with the address when ready."""
     try:
         exchange = Exchange(settings, wall_ms())
+    except TapeError as error:
+        return _cannot_start(str(error))
     except (OSError, ValueError, KeyError, TypeError) as error:
         if settings.state_file is None:
             raise
@@ -155,12 +164,40 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--extra-symbols", type=int, default=0, help="synthetic SYM001USDT onwards")
     parser.add_argument("--partial-fill-chance", type=float, default=0.15, help="of a resting order, 0 to 1")
     parser.add_argument("--state-file", type=Path, default=None, help="state that survives restarts")
+    parser.add_argument(
+        "--ledger-limit", type=_positive, default=DEFAULT_LEDGER_LIMIT, help="entries kept in memory"
+    )
+    parser.add_argument(
+        "--price-file",
+        action="append",
+        type=Path,
+        default=[],
+        dest="price_files",
+        help="CSV or JSONL of recorded prices to replay; repeatable",
+    )
+    parser.add_argument(
+        "--price-speed", type=_speed, default=Decimal(1), help="of the replay, 60: 1 s a minute"
+    )
     options = vars(parser.parse_args(argv))
     keys, secrets = options.pop("api_key"), options.pop("api_secret")
     if len(keys) != len(secrets):
         parser.error("each --api-key needs one --api-secret")
     logging.basicConfig(level=logging.WARNING)
     return run_paper_exchange(keys=list(zip(keys, secrets, strict=True)), **options)
+
+
+def _positive(text: str) -> int:
+    number = parse_integer(text)
+    if not number:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a positive number")
+    return number
+
+
+def _speed(text: str) -> Decimal:
+    number = parse_decimal(text)
+    if not number:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a positive number")
+    return number
 
 
 def _decimal(text: str) -> Decimal:

@@ -24,6 +24,10 @@ _USUAL_BAR_MS = 60_000
 _Row = tuple[int, list[Decimal]]  # ms; one price, or open, high, low and close
 
 
+class TapeError(Exception):
+    """A file of recorded prices that cannot be used; the message says why."""
+
+
 @dataclass(slots=True, kw_only=True)
 class Tape:
     """The prices of one symbol. Before the first row the first price holds, after the last the last."""
@@ -50,12 +54,12 @@ class Tape:
 
 
 def read_tapes(paths: Iterable[Path], *, ms_per_tick: Decimal) -> dict[str, Tape]:
-    """The tapes of all files, by symbol. Raises ValueError naming the file and the row."""
+    """The tapes of all files, by symbol. Raises TapeError naming the file."""
     tapes: dict[str, Tape] = {}
     for path in paths:
         for symbol, rows in _read_file(path).items():
             if symbol in tapes:
-                raise ValueError(f"{path}: the prices of {symbol} are in another file already")
+                raise TapeError(f"{path}: the prices of {symbol} are in another file already")
             times, prices = zip(*_points(rows), strict=True)
             tapes[symbol] = Tape(ms_per_tick=ms_per_tick, times=list(times), prices=list(prices))
     start = min((tape.times[0] for tape in tapes.values()), default=0)
@@ -73,11 +77,13 @@ def _read_file(path: Path) -> dict[str, list[_Row]]:
             if rows and (rows[-1][0] >= time_ms or len(rows[-1][1]) != len(prices)):
                 raise ValueError
             rows.append((time_ms, prices))
+    except OSError as error:
+        raise TapeError(f"cannot read {path}: {error.strerror}") from None
     except (LookupError, ValueError, TypeError, ArithmeticError):
         good = sum(len(rows) for rows in found.values())
-        raise ValueError(f"{path}: after {good} good rows, no later ms with a price or a bar") from None
+        raise TapeError(f"{path}: after {good} good rows, no later ms with a price or a bar") from None
     if not found:
-        raise ValueError(f"{path}: holds no prices")
+        raise TapeError(f"{path}: holds no prices")
     return found
 
 
