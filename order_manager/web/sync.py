@@ -1,5 +1,6 @@
 """Sync on demand: a POST has lanes compared with the exchange and waits a while for the result."""
 
+import json
 from http import HTTPStatus
 from typing import Any
 from uuid import UUID
@@ -58,16 +59,17 @@ def _answer(result: dict[str, Any]) -> Answer:
 
 
 def _given() -> MultiDict[str, str]:
-    """The query's parameters and the body's, which must be an object of texts."""
+    """The query's parameters and those of the body's object; null is left out."""
     given = MultiDict(request.args)
     if not request.get_data():
         return given
     body = request.get_json(silent=True, force=True)
-    if not isinstance(body, dict) or not all(isinstance(value, str) for value in body.values()):
-        message = 'the body must be a JSON object of texts, like {"scope": "active", "asset": "BTCUSDT"}'
+    if not isinstance(body, dict):
+        message = 'the body must be a JSON object, like {"scope": "active", "asset": "BTCUSDT"}'
         raise ApiError(HTTPStatus.BAD_REQUEST, "invalid_body", message)
     for name, value in body.items():
-        given.add(name, value)
+        if value is not None:
+            given.add(name, value if isinstance(value, str) else json.dumps(value))
     return given
 
 
