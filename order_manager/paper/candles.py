@@ -112,7 +112,7 @@ def _asked(exchange: Exchange, params: Params, now_ms: int) -> tuple[Market, lis
     if start_ms is not None and end_ms is None:
         # A start alone asks for the candles that follow it.
         length = end_of(start_of(start_ms, interval), interval) - start_of(start_ms, interval)
-        newest = min(now_ms, start_ms + limit * length)
+        newest = min(now_ms, start_ms + limit * length - 1)
     found: list[Candle] = []
     at = start_of(max(0, newest), interval)
     while len(found) < limit and at >= (start_ms or 0):
