@@ -61,7 +61,14 @@ class Settings(BaseSettings):
     # Service
     port: Port = Field(4600, validation_alias=_service("PORT"), description="port of the REST API")
     api_key: SecretStr = Field(
-        SecretStr(DEFAULT_API_KEY), validation_alias=_service("API_KEY"), description="key of the REST API"
+        SecretStr(DEFAULT_API_KEY),
+        validation_alias=_service("API_KEY"),
+        description="key of the REST API; several, to change them one after the other: old,new",
+    )
+    read_api_keys: SecretStr = Field(
+        SecretStr(""),
+        validation_alias=_om("READ_API_KEYS"),
+        description="keys that may read the REST API and change nothing: A,B",
     )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         "INFO", validation_alias=_service("LOG_LEVEL"), description="least level that is logged"
@@ -281,6 +288,16 @@ class Settings(BaseSettings):
     )
 
     @cached_property
+    def operating_keys(self) -> tuple[str, ...]:
+        """Of the REST API, each as good as the others."""
+        return _separate(self.api_key)
+
+    @cached_property
+    def reading_keys(self) -> tuple[str, ...]:
+        """Of the REST API, for its reads only."""
+        return _separate(self.read_api_keys)
+
+    @cached_property
     def postgres_url(self) -> str:
         """SQLAlchemy address of the database."""
         host = _configured(self.postgres_host, "POSTGRES_HOST")
@@ -311,6 +328,10 @@ class Settings(BaseSettings):
         return f"amqp://{user}:{password}@{self.rabbitmq_host}:{self.rabbitmq_port}/{vhost}"
 
 
+def _separate(keys: SecretStr) -> tuple[str, ...]:
+    return tuple(key.strip() for key in keys.get_secret_value().split(",") if key.strip())
+
+
 def _configured(value: str | None, name: str) -> str:
     if value is None:
         raise SettingsInvalid(
@@ -326,6 +347,7 @@ def load_settings(**overrides: Any) -> Settings:
     except ValidationError as error:
         lines = [f"{_variable(detail['loc'])}: {detail['msg']}" for detail in error.errors()]
         raise SettingsInvalid("; ".join(lines)) from None
+    _guard_keys(settings)
     _guard_mainnet(settings)
     return settings
 
@@ -337,6 +359,16 @@ def _variable(location: tuple[int | str, ...]) -> str:
     alias = field.validation_alias if field else None
     base = str(alias.choices[0]) if isinstance(alias, AliasChoices) else str(alias or name)
     return ".".join([base, *(str(part) for part in location[1:])])
+
+
+def _guard_keys(settings: Settings) -> None:
+    """A key is of one kind, and there is one to operate with."""
+    if not settings.operating_keys:
+        raise SettingsInvalid("ORDERMANAGER_API_KEY: it holds no key, only commas")
+    if set(settings.operating_keys) & set(settings.reading_keys):
+        raise SettingsInvalid(
+            "ORDERMANAGER_READ_API_KEYS: it names a key that ORDERMANAGER_API_KEY names too"
+        )
 
 
 def _guard_mainnet(settings: Settings) -> None:
@@ -351,8 +383,11 @@ def _guard_mainnet(settings: Settings) -> None:
                     f"{name}: BYBIT_ENVIRONMENT={settings.bybit_environment} needs a real key"
                 )
     if settings.bybit_environment == "mainnet":
-        key = settings.api_key.get_secret_value()
-        if key == DEFAULT_API_KEY or len(key) < 16:
-            raise SettingsInvalid(
-                "ORDERMANAGER_API_KEY: mainnet needs a key of your own, at least 16 characters long"
-            )
+        for name, keys in (
+            ("ORDERMANAGER_API_KEY", settings.operating_keys),
+            ("ORDERMANAGER_READ_API_KEYS", settings.reading_keys),
+        ):
+            if any(key == DEFAULT_API_KEY or len(key) < 16 for key in keys):
+                raise SettingsInvalid(
+                    f"{name}: mainnet needs keys of your own, each at least 16 characters long"
+                )

@@ -293,6 +293,37 @@ def test_a_secret_does_not_show_in_a_complaint(monkeypatch):
     assert "secret-4" not in said
 
 
+def test_the_rest_api_has_keys_that_operate_and_keys_that_read(monkeypatch):
+    settings = with_env(
+        monkeypatch, ORDERMANAGER_API_KEY="old, new,", ORDERMANAGER_READ_API_KEYS=" a ,b,,secret-9"
+    )
+    assert settings.operating_keys == ("old", "new")
+    assert settings.reading_keys == ("a", "b", "secret-9")
+    assert "secret-9" not in f"{settings!r} {settings.model_dump_json()}"
+    assert with_env(monkeypatch, ORDERMANAGER_READ_API_KEYS="").reading_keys == ()
+
+
+@pytest.mark.parametrize(
+    ("name", "keys", "complaint_about"),
+    [
+        ("ORDERMANAGER_API_KEY", " , ", "no key"),
+        ("ORDERMANAGER_READ_API_KEYS", "a,change-me", "ORDERMANAGER_API_KEY names too"),
+    ],
+)
+def test_keys_that_cannot_be_told_apart_are_refused(monkeypatch, name, keys, complaint_about):
+    said = complaint(monkeypatch, **{name: keys})
+    assert said.startswith(name)
+    assert complaint_about in said
+
+
+@pytest.mark.parametrize("name", ["ORDERMANAGER_API_KEY", "ORDERMANAGER_READ_API_KEYS"])
+@pytest.mark.parametrize("bad", ["fifteen-letters", DEFAULT_API_KEY])
+def test_mainnet_looks_at_every_key(monkeypatch, name, bad):
+    said = complaint(monkeypatch, **{**MAINNET, name: f"quite-a-long-key-of-our-own,{bad}"})
+    assert name in said
+    assert bad not in said
+
+
 def test_settings_cannot_be_changed():
     settings = load_settings()
     with pytest.raises(ValueError, match="frozen"):

@@ -41,7 +41,7 @@ def show_fleet(console: Console, plan: FleetPlan, pids: Mapping[str, int]) -> No
         say(console, f"set for you: {note}")
     say(console, f"data, logs, fleet.env: {plan.data_dir}")
     if plan.api_url:
-        key = plan.env["ORDERMANAGER_API_KEY"]
+        key = plan.env["ORDERMANAGER_API_KEY"].split(",")[0].strip()  # there may be several
         say(console, f"API key: {key}")
         say(console, f"try: curl -H 'X-API-Key: {key}' '{plan.api_url}/api/v1/orders?limit=5'")
 

@@ -1,16 +1,26 @@
-"""The API key: asked for everywhere but at the open paths, so that a new path is closed by default."""
+"""API keys: asked for everywhere but at the open paths, so that a new path is closed by default.
 
+A key either operates or only reads. There may be several of each kind, so that they can be changed one after
+the other.
+"""
+
+import hashlib
 import hmac
+from collections.abc import Iterable
 from http import HTTPStatus
 
 from flask import Flask, request
 
+from order_manager.settings import Settings
 from order_manager.web.context import current_runtime
 from order_manager.web.errors import ApiError
 
 HEADER = "X-API-Key"
 PROBES = frozenset({"/health", "/live", "/ready"})
-OPEN_PATHS = PROBES | {"/metrics"}
+DOCUMENTS = frozenset({"/openapi.json", "/docs"})  # they say nothing that the source does not say
+OPEN_PATHS = PROBES | DOCUMENTS | {"/metrics"}
+OPEN_FOLDERS = ("/docs/",)
+READING = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 def install(app: Flask) -> None:
@@ -18,13 +28,20 @@ def install(app: Flask) -> None:
 
 
 def require_key() -> None:
-    """Raises ApiError 401 before anything is looked up, for unknown paths too."""
-    if request.path in OPEN_PATHS:
+    """Raises ApiError 401, or 403 for a reading key, before anything is looked up, for unknown paths too."""
+    if request.path in OPEN_PATHS or request.path.startswith(OPEN_FOLDERS):
         return
     given = request.headers.get(HEADER, "").encode("latin-1", "replace")  # the bytes as they were sent
-    expected = current_runtime().settings.api_key.get_secret_value().encode()
-    if given and hmac.compare_digest(given, expected):
+    may_operate, may_read = permissions(given, current_runtime().settings)
+    if may_operate or (may_read and request.method in READING):
         return
+    if may_read:
+        raise ApiError(
+            HTTPStatus.FORBIDDEN,
+            "read_only_key",
+            "this API key may only read: use one that may operate",
+            details={"header": HEADER, "method": request.method},
+        )
     problem = "wrong" if given else "missing"
     raise ApiError(
         HTTPStatus.UNAUTHORIZED,
@@ -33,3 +50,17 @@ def require_key() -> None:
         details={"header": HEADER, "problem": problem},
         headers={"WWW-Authenticate": f'ApiKey header="{HEADER}"'},
     )
+
+
+def permissions(given: bytes, settings: Settings) -> tuple[bool, bool]:
+    """(may operate, may read); takes as long whichever key it is, and whether it is one at all."""
+    may_operate = _is_one_of(given, settings.operating_keys)
+    may_read = _is_one_of(given, settings.reading_keys)
+    return may_operate, may_operate or may_read
+
+
+def _is_one_of(given: bytes, keys: Iterable[str]) -> bool:
+    # Digests are of equal length, else the time would tell a key's; and all are compared, found or not.
+    digest = hashlib.sha256(given).digest()
+    found = [hmac.compare_digest(digest, hashlib.sha256(key.encode()).digest()) for key in keys]
+    return any(found)
