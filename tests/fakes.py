@@ -22,7 +22,7 @@ from order_manager.domain.orders import (
 )
 from order_manager.domain.positions import Fill, Position, PositionMode
 from order_manager.domain.state import Market
-from order_manager.errors import ExchangeError, InsufficientBalance, OrderNotFound, Refused
+from order_manager.errors import ExchangeError, InsufficientBalance, OrderNotFound, OutcomeUnknown, Refused
 from order_manager.services.pausing import Pause
 from tests.builders import a_market, an_instrument
 
@@ -285,6 +285,8 @@ class FakeExchange:
         client_order_id = self._name(client_order_id, exchange_order_id)
         with self._called("evidence", client_order_id):
             is_hidden = client_order_id in self._hidden
+            if is_hidden and self.fills.get(client_order_id):
+                raise OutcomeUnknown("it has fills, but no order shows yet")
             report = None if is_hidden else self.reports.get(client_order_id)
             return Evidence(report=report, asked_at=self._clock())
 
@@ -311,20 +313,23 @@ class FakeExchange:
 
     def symbols_in_use(self) -> frozenset[str]:
         with self._called("symbols_in_use", ""):
-            return frozenset(
-                report.symbol for report in self.reports.values() if not report.status.is_terminal
-            )
+            open_orders = [report for report in self.reports.values() if not report.status.is_terminal]
+            held = [symbol for symbol in self.listed if self._position(symbol).gross_size()]
+            return frozenset({*held, *(report.symbol for report in open_orders)})
 
     def position(self, symbol: str) -> Position | None:
         """What the fills of the symbol come to, or what a test put into `positions`."""
         with self._called("position", symbol):
-            if symbol in self.positions:
-                return self.positions[symbol]
-            position = Position(symbol=symbol, mode=self.mode)
-            for one in (one for fills in self.fills.values() for one in fills if one.symbol == symbol):
-                idx = self.reports[one.client_order_id].position_idx
-                position = position.with_fill(idx, one.fill)
-            return position
+            return self._position(symbol)
+
+    def _position(self, symbol: str) -> Position:
+        if symbol in self.positions:
+            return self.positions[symbol]
+        position = Position(symbol=symbol, mode=self.mode)
+        for one in (one for fills in self.fills.values() for one in fills if one.symbol == symbol):
+            idx = self.reports[one.client_order_id].position_idx
+            position = position.with_fill(idx, one.fill)
+        return position
 
     def coin_balance(self, coin: str) -> Decimal:
         with self._called("coin_balance", coin):

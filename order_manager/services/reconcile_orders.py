@@ -6,6 +6,7 @@ from datetime import timedelta
 import structlog
 
 from order_manager.domain.orders import OrderReport
+from order_manager.errors import OutcomeUnknown
 from order_manager.services.desk import Desk
 from order_manager.services.ports import Lane
 from order_manager.services.record_reports import apply_reports
@@ -64,14 +65,26 @@ def _book_missed_fills(lane: Lane, desk: Desk) -> int:
     since = lane.executions_known_until() - OVERLAP
     executions = desk.exchange.executions_since(lane.symbol, since)
     behind = {*lane.book_executions(executions), *lane.executions_without_order(PAGE)}
-    reports: list[OrderReport] = []
-    for exchange_order_id in sorted(behind):
-        evidence = desk.exchange.evidence(lane.symbol, "", exchange_order_id=exchange_order_id)
-        if evidence.report is None:
-            log.warning("order_of_fill_not_shown", symbol=lane.symbol, exchange_order_id=exchange_order_id)
-        else:
-            reports.append(evidence.report)
-    changed = apply_reports(lane, reports, desk)
+    recent = {one.exchange_order_id for one in executions if one.executed_at > desk.now() - OVERLAP}
+    found = [_order_of_fills(lane, desk, name, is_recent=name in recent) for name in sorted(behind)]
+    changed = apply_reports(lane, [report for report in found if report is not None], desk)
     if behind:  # the orders are known now, and the executions are to be theirs
         lane.book_executions([one for one in executions if one.exchange_order_id in behind])
     return changed
+
+
+def _order_of_fills(lane: Lane, desk: Desk, exchange_order_id: str, *, is_recent: bool) -> OrderReport | None:
+    """None: the exchange shows no order for its fills, and that is no lag. Their position is compared.
+
+    Raises OutcomeUnknown while it may be lag.
+    """
+    try:
+        evidence = desk.exchange.evidence(lane.symbol, "", exchange_order_id=exchange_order_id)
+    except OutcomeUnknown:
+        if is_recent:
+            raise
+    else:
+        if evidence.report is not None:
+            return evidence.report
+    log.warning("order_of_fill_not_shown", symbol=lane.symbol, exchange_order_id=exchange_order_id)
+    return None

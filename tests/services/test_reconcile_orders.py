@@ -122,10 +122,26 @@ def test_fills_that_a_gap_hid_are_found_though_newer_ones_were_told(room, reconc
     assert position(room) == D("0.02")
 
 
-def test_a_fill_whose_order_shows_only_later_is_asked_about_again(room, reconcile):
+def test_a_fill_whose_order_does_not_show_yet_is_waited_for(room, reconcile):
     theirs(room)
     room.exchange.fill("theirs", D("0.01"))
     room.exchange.hide("theirs")
+    ask(room)
+    signal = room.ledger.receive()
+    room.work()
+    assert room.ledger.row("SELECT reconcile_requested_at FROM lanes")["reconcile_requested_at"] is not None
+    assert room.state(signal)[0] == "waiting"
+    room.exchange.show("theirs")
+    room.clock.advance(5)
+    assert room.work() == 1
+    assert position(room) == D("0.03")
+
+
+def test_a_fill_whose_order_never_shows_does_not_stop_the_symbol_and_is_asked_about_again(room, reconcile):
+    theirs(room)
+    room.exchange.fill("theirs", D("0.01"))
+    room.exchange.hide("theirs")
+    room.clock.advance(61)
     room.exchange.positions["BTCUSDT"] = a_position()
     reconcile()
     assert room.ledger.row("SELECT order_id FROM executions")["order_id"] is None
@@ -180,7 +196,7 @@ def test_an_order_that_shows_nowhere_for_a_day_is_presumed_over_and_lives_again_
     reconcile()
     row = room.ledger.order(OURS)
     assert (row["status"], row["reason"], row["unseen_since"]) == ("partially_filled", None, None)
-    assert room.publisher.types == ["cancelled", "partially_filled"]
+    assert room.publisher.types == ["cancelled", "modified", "partially_filled"]
     assert position(room) == D("0.004")
 
 

@@ -118,7 +118,7 @@ def test_an_average_price_alone_is_corrected_without_a_word(held, compare):
     assert compare() == 0
     assert stored(held) == (D("0.01"), 49500)
     assert held.publisher.events == []
-    assert adjustments(held) == [("exchange", D("0.01"), D("0.01"))]
+    assert [sizes for _, *sizes in adjustments(held)] == [[D("0.01"), D("0.01")]]
     assert compare(validate=True) == 0
 
 
