@@ -1,7 +1,7 @@
 """The client against a pretend exchange: what it sends, how often, and what it makes of the answers."""
 
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
@@ -331,6 +331,144 @@ def test_executions_come_once_and_oldest_first(exchange: PretendBybit):
     exchange.play(rows(late, early, cursor="c"), rows(early))
     found = a_client(exchange.url).executions("BTCUSDT", "om-1")
     assert [fill.exec_id for fill in found] == ["e-1", "e-2"]
+
+
+NOON = datetime(2026, 1, 20, 12, tzinfo=UTC)
+DAY_MS = 86_400_000
+
+
+def since(client_url, days, **options):
+    return a_client(client_url, now=lambda: NOON, **options).executions_since(
+        "BTCUSDT", NOON - timedelta(days)
+    )
+
+
+def windows(exchange):
+    """(start, end) of each window that was asked about, in ms before now."""
+    found = []
+    for request in exchange.requests:
+        query = dict(part.split("=") for part in request.query.split("&"))
+        now_ms = int(NOON.timestamp() * 1000)
+        found.append((now_ms - int(query["startTime"]), now_ms - int(query["endTime"])))
+    return found
+
+
+def test_executions_since_a_moment_are_asked_for_up_to_a_minute_ahead(exchange: PretendBybit):
+    late, early = a_fill(execId="e-2", orderId="x-9", orderLinkId=""), a_fill(execTime="1690000000000")
+    exchange.play(rows(late, early))
+    found = since(exchange.url, 1)
+    assert [(fill.exec_id, fill.exchange_order_id, fill.client_order_id) for fill in found] == [
+        ("e-1", "x-1", "om-1"),
+        ("e-2", "x-9", ""),
+    ]
+    assert exchange.paths == ["/v5/execution/list"]
+    assert exchange.requests[0].query.startswith("category=linear&symbol=BTCUSDT&startTime=")
+    assert exchange.requests[0].query.endswith("&limit=100")
+    assert windows(exchange) == [(DAY_MS, -60_000)]
+
+
+def test_a_longer_time_is_asked_about_in_windows_of_less_than_seven_days_without_a_gap(
+    exchange: PretendBybit,
+):
+    exchange.play(rows(a_fill(), cursor="c"), rows(a_fill()), rows(a_fill(execId="e-2"), a_fill()), rows())
+    assert len(since(exchange.url, 15)) == 2
+    first, again, second, third = windows(exchange)
+    assert first == again == (15 * DAY_MS, 8 * DAY_MS + 1000)
+    assert second == (first[1], DAY_MS + 2000)
+    assert third == (second[1], -60_000)
+    assert exchange.requests[1].query.endswith("&cursor=c")
+
+
+def test_a_moment_ahead_of_both_clocks_has_no_executions(exchange: PretendBybit):
+    assert since(exchange.url, -1) == ()
+    assert exchange.requests == []
+
+
+@pytest.mark.parametrize("window", range(2))
+def test_a_window_that_does_not_answer_is_not_an_empty_one(window, exchange: PretendBybit):
+    exchange.play(*[rows(a_fill())] * window, *[ret_code(10016)] * 3)
+    with pytest.raises(Unavailable):
+        since(exchange.url, 10)
+
+
+def test_an_execution_that_cannot_be_read_does_not_hide_the_others(exchange: PretendBybit):
+    exchange.play(rows(a_fill(execId="e-2", side="Both"), a_fill()))
+    with capture_logs() as logs:
+        assert [fill.exec_id for fill in since(exchange.url, 1)] == ["e-1"]
+    assert [line["order"] for line in logs if line["event"] == "record_unreadable"] == ["x-1"]
+
+
+def test_an_order_that_cannot_be_read_is_left_out_of_the_list_and_loud_by_name(exchange: PretendBybit):
+    odd = an_order(orderId="x-2", orderStatus="Odd")
+    exchange.play(rows(odd, an_order()), rows(odd))
+    client = a_client(exchange.url)
+    assert [order.exchange_order_id for order in client.open_orders("BTCUSDT")] == ["x-1"]
+    with pytest.raises(UnknownWireValue):
+        client.evidence("BTCUSDT", "om-1", exchange_order_id="x-2")
+
+
+def test_others_orders_go_by_the_exchanges_name(exchange: PretendBybit):
+    exchange.play(ok(), rows(), rows(), rows(), rows(a_fill(orderLinkId="")))
+    client = a_client(exchange.url)
+    client.cancel_order("BTCUSDT", "", exchange_order_id="x-1")
+    assert exchange.requests[0].json == {"category": "linear", "symbol": "BTCUSDT", "orderId": "x-1"}
+    assert client.evidence("BTCUSDT", "", exchange_order_id="x-1").report is None
+    assert len(client.executions("BTCUSDT", "", exchange_order_id="x-1")) == 1
+    for request in exchange.requests[1:]:
+        assert "orderId=x-1" in request.query
+        assert "orderLinkId" not in request.query
+
+
+@pytest.mark.parametrize("rung", range(3))
+def test_an_answer_about_another_order_is_no_evidence_by_either_name(rung, exchange: PretendBybit):
+    answer = rows(a_fill(orderId="x-2")) if rung == 2 else rows(an_order(orderId="x-2"))
+    exchange.play(*[rows()] * rung, answer)
+    with pytest.raises(UnknownWireValue):
+        a_client(exchange.url).evidence("BTCUSDT", "", exchange_order_id="x-1")
+
+
+def test_symbols_in_use_have_a_position_or_an_open_order_in_either_coin(exchange: PretendBybit):
+    leg = {"symbol": "AUSDT", "positionIdx": 0, "side": "Buy", "size": "2", "avgPrice": "10"}
+    exchange.play(
+        rows(leg),
+        rows(),
+        rows(an_order(symbol="BUSDT"), cursor="c"),
+        rows(an_order(symbol="AUSDT")),
+        rows(an_order(symbol="CPERP", orderStatus="Odd")),
+    )
+    assert a_client(exchange.url).symbols_in_use() == {"AUSDT", "BUSDT", "CPERP"}
+    assert [request.query for request in exchange.requests[2:]] == [
+        "category=linear&openOnly=0&limit=50&settleCoin=USDT",
+        "category=linear&openOnly=0&limit=50&settleCoin=USDT&cursor=c",
+        "category=linear&openOnly=0&limit=50&settleCoin=USDC",
+    ]
+
+
+def test_on_spot_the_symbols_in_use_are_those_of_open_orders(exchange: PretendBybit):
+    exchange.play(rows(an_order()))
+    client = a_client(exchange.url, category=Category.SPOT)
+    assert client.symbols_in_use() == {"BTCUSDT"}
+    assert [request.query for request in exchange.requests] == ["category=spot&openOnly=0&limit=50"]
+    assert client.position("BTCUSDT") is None
+
+
+def test_a_flat_position_is_a_position(exchange: PretendBybit):
+    flat = {"symbol": "BTCUSDT", "positionIdx": 0, "side": "", "size": "0", "avgPrice": "0"}
+    exchange.play(rows(flat), rows())
+    client = a_client(exchange.url)
+    found = client.position("BTCUSDT")
+    assert found is not None
+    assert (found.mode, found.net.size, found.net.average_price) == (PositionMode.ONE_WAY, 0, None)
+    assert client.position("BTCUSDT") is None
+
+
+def test_a_coins_balance_counts_what_is_locked(exchange: PretendBybit):
+    exchange.play(
+        rows({"coin": [{"coin": "BTC", "walletBalance": "1.5", "locked": "1"}]}), rows({"coin": []})
+    )
+    client = a_client(exchange.url)
+    assert (client.coin_balance("BTC"), client.coin_balance("BTC")) == (D("1.5"), 0)
+    assert exchange.requests[0].query == "accountType=UNIFIED&coin=BTC"
 
 
 @each(IN_DOUBT | NOT_APPLIED)

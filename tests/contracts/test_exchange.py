@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal as D
 from itertools import count
 from typing import Any, Protocol
@@ -19,7 +19,7 @@ from order_manager.bybit.client import BybitClient
 from order_manager.bybit.transport import Transport
 from order_manager.domain.orders import Category, OrderReport, OrderRequest, OrderStatus, OrderType, Side
 from order_manager.domain.orders import TimeInForce as Tif
-from order_manager.domain.positions import PositionMode
+from order_manager.domain.positions import Position, PositionMode
 from order_manager.errors import (
     InsufficientBalance,
     LaneLost,
@@ -298,6 +298,84 @@ def test_what_is_listed_and_its_prices(stage):
     market = stage.exchange.market("BTCUSDT")
     assert market.bid <= market.last <= market.ask
     assert abs((now() - market.at).total_seconds()) < 5
+
+
+def held(stage: Stage, size: str) -> Position:
+    """The position once it has `size`."""
+    for _ in range(200):
+        position = stage.exchange.position("BTCUSDT")
+        if position is not None and position.net.size == D(size):
+            return position
+        time.sleep(0.02)
+    raise AssertionError(position)
+
+
+def test_the_position_is_what_was_bought_and_sold(stage):
+    flat = stage.exchange.position("BTCUSDT")
+    assert flat == Position(symbol="BTCUSDT", mode=PositionMode.ONE_WAY)
+    place(stage, a_market(quantity=D("0.030")))
+    position = held(stage, "0.030")
+    assert position.mode is PositionMode.ONE_WAY
+    assert position.net.average_price is not None
+    assert abs(position.net.average_price - 50000) < 50
+    place(stage, a_market(quantity=D("0.050"), side=Side.SELL))
+    held(stage, "-0.020")
+    place(stage, a_market(quantity=D("0.020")))
+    assert held(stage, "0").net.average_price is None
+
+
+def test_executions_since_a_moment_are_of_every_order_and_each_its_own(stage):
+    began_at = now() - timedelta(seconds=5)
+    requests = [a_market(), a_market(side=Side.SELL), a_limit()]
+    for request in requests:
+        place(stage, request)
+    reports = [seen(stage, request, OrderStatus.FILLED) for request in requests[:2]]
+    booked = stage.exchange.executions_since("BTCUSDT", began_at)
+    assert {one.exchange_order_id for one in booked} == {report.exchange_order_id for report in reports}
+    for report, request in zip(reports, requests, strict=False):
+        mine = [one for one in booked if one.exchange_order_id == report.exchange_order_id]
+        assert tuple(mine) == tuple(stage.exchange.executions("BTCUSDT", request.client_order_id))
+        assert sum(one.fill.quantity for one in mine) == report.filled_quantity
+        assert all(one.is_trade and one.executed_at >= began_at for one in mine)
+    assert stage.exchange.executions_since("BTCUSDT", now() + timedelta(seconds=30)) == ()
+
+
+def test_an_order_goes_by_the_exchanges_name_as_well(stage):
+    request = a_limit()
+    name = place(stage, request).exchange_order_id
+    report = seen(stage, request, OrderStatus.PENDING)
+    assert stage.exchange.evidence("BTCUSDT", "", exchange_order_id=name).report == report
+    assert stage.exchange.executions("BTCUSDT", "", exchange_order_id=name) == ()
+    stage.exchange.cancel_order("BTCUSDT", "", exchange_order_id=name)
+    assert seen(stage, request, OrderStatus.CANCELLED).exchange_order_id == name
+    with pytest.raises(OrderNotFound):
+        stage.exchange.cancel_order("BTCUSDT", "", exchange_order_id=name)
+
+
+def test_a_name_that_the_exchange_never_gave_has_no_order(stage):
+    name = "11111111-2222-4333-8444-555555555555"
+    assert stage.exchange.evidence("BTCUSDT", "", exchange_order_id=name).report is None
+    assert stage.exchange.executions("BTCUSDT", "", exchange_order_id=name) == ()
+    with pytest.raises(OrderNotFound):
+        stage.exchange.cancel_order("BTCUSDT", "", exchange_order_id=name)
+
+
+def test_a_symbol_is_in_use_while_an_order_is_open_or_a_position_held(stage):
+    assert stage.exchange.symbols_in_use() == frozenset()
+    request = a_limit()
+    place(stage, request)
+    seen(stage, request, OrderStatus.PENDING)
+    assert stage.exchange.symbols_in_use() == {"BTCUSDT"}
+    stage.exchange.cancel_order("BTCUSDT", request.client_order_id)
+    seen(stage, request, OrderStatus.CANCELLED)
+    assert stage.exchange.symbols_in_use() == frozenset()
+    place(stage, a_market())
+    held(stage, "0.010")
+    assert stage.exchange.symbols_in_use() == {"BTCUSDT"}
+
+
+def test_a_coin_that_is_not_held_has_no_balance(stage):
+    assert stage.exchange.coin_balance("BTC") == 0
 
 
 def test_the_account_has_a_balance_and_a_mode(stage):
