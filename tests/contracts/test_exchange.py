@@ -111,7 +111,9 @@ def paper_url() -> Iterator[str]:
 @pytest.fixture(params=["fake", "paper"])
 def stage(request: pytest.FixtureRequest) -> Stage:
     if request.param == "fake":
-        return FakeStage(FakeExchange(clock=lambda: datetime.now(UTC)))
+        fake = FakeExchange(clock=lambda: datetime.now(UTC))
+        fake.coins["USDT"] = fake.balance
+        return FakeStage(fake)
     made = PaperStage(a_client(url := request.getfixturevalue("paper_url")), url)
     made.control("reset")
     made.move_price("50000")
@@ -374,7 +376,10 @@ def test_a_symbol_is_in_use_while_an_order_is_open_or_a_position_held(stage):
     assert stage.exchange.symbols_in_use() == {"BTCUSDT"}
 
 
-def test_a_coin_that_is_not_held_has_no_balance(stage):
+def test_the_wallet_tells_what_it_holds_of_a_coin(stage):
+    assert stage.exchange.coin_balance("USDT") == 100_000
+    place(stage, a_limit())  # and what an order locks is held
+    assert stage.exchange.coin_balance("USDT") == 100_000
     assert stage.exchange.coin_balance("BTC") == 0
 
 

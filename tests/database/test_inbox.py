@@ -11,11 +11,12 @@ from sqlalchemy import text
 
 from order_manager.database.inbox import Receipt, Received
 from order_manager.database.tables import OPEN
+from order_manager.database.updates import UpdateStore
 from order_manager.domain.events import malformed_event
 from order_manager.domain.orders import OrderStatus
 from order_manager.domain.positions import PositionMode
 from order_manager.domain.state import Rejection
-from tests.builders import NOW, a_signal, an_instrument
+from tests.builders import NOW, a_report, a_signal, an_instrument, at
 
 
 def test_a_signal_is_stored_once(ledger):
@@ -270,6 +271,47 @@ def test_a_blocked_lane_is_found_only_when_its_time_has_come(ledger):
         assert forgotten(ledger) == []
         lane.block(until=datetime.now(UTC) - timedelta(seconds=1), reason="x", now=NOW)
     assert forgotten(ledger) == [("BTCUSDT", True)]
+
+
+@pytest.mark.parametrize("is_blocked", [False, True])
+def test_updates_that_wait_too_long_are_found_in_a_blocked_lane_too(ledger, is_blocked):
+    ledger.open()
+    if is_blocked:
+        with ledger.lane() as lane:
+            lane.block(until=datetime.now(UTC) + timedelta(minutes=1), reason="x", now=NOW)
+    store = UpdateStore(ledger.engine)
+    store.store([a_report()], source="stream", received_at=datetime.now(UTC))
+    assert forgotten(ledger) == []
+    store.store([a_report(symbol="NOPEUSDT")], source="gateway", received_at=NOW)
+    assert forgotten(ledger) == [("NOPEUSDT", False)]
+    ledger.execute("UPDATE exchange_updates SET received_at = now() - interval '5 seconds'")
+    assert forgotten(ledger) == [("BTCUSDT", True), ("NOPEUSDT", False)]
+    with ledger.lane() as lane:
+        lane.drop_updates([number for number, _ in lane.updates(9)])
+    assert forgotten(ledger) == [("NOPEUSDT", False)]
+
+
+def test_a_comparison_that_is_due_for_too_long_is_found_unless_the_lane_is_blocked(ledger):
+    ledger.open()
+    UpdateStore(ledger.engine).request_reconciliation()
+    assert forgotten(ledger) == []
+    ledger.execute("UPDATE lanes SET reconcile_requested_at = now() - interval '5 seconds'")
+    assert forgotten(ledger) == [("BTCUSDT", True)]
+    with ledger.lane() as lane:
+        lane.block(until=datetime.now(UTC) + timedelta(minutes=1), reason="x", now=NOW)
+        assert forgotten(ledger) == []
+        lane.finish_reconciliation(seen=0, corrected=0, discrepancies=0)
+        lane.unblock()
+    assert forgotten(ledger) == []
+
+
+def test_symbols_whose_open_orders_are_old_enough_are_told(ledger):
+    ledger.add_order()
+    ledger.add_order(
+        id="11111111-2222-4333-8444-000000000001", client_order_id="b", symbol="ETHUSDT", created_at=at(60)
+    )
+    assert ledger.inbox.symbols_with_open_orders(created_before=at(60)) == ["BTCUSDT"]
+    assert sorted(ledger.inbox.symbols_with_open_orders(created_before=at(61))) == ["BTCUSDT", "ETHUSDT"]
 
 
 def test_symbols_with_open_orders_are_told_once_each(ledger):

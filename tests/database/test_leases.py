@@ -56,6 +56,28 @@ def test_workers_share_the_symbols_fairly_and_no_symbol_twice(crew):
     assert loads(*crew) == [1, 2, 2]
 
 
+def to_be_compared(ledger) -> list[str]:
+    rows = ledger.rows("SELECT symbol FROM lanes WHERE reconcile_requested_at IS NOT NULL ORDER BY symbol")
+    return [row["symbol"] for row in rows]
+
+
+def test_a_lane_that_is_gained_is_to_be_compared_with_the_exchange_and_one_that_stays_is_not(ledger, crew):
+    turns(crew[0])
+    assert to_be_compared(ledger) == SYMBOLS
+    ledger.execute("UPDATE lanes SET reconcile_requested_at = NULL")
+    turns(crew[0])
+    assert to_be_compared(ledger) == []
+    turns(crew[0], crew[1])
+    assert to_be_compared(ledger) == sorted(crew[1].symbols)
+
+
+def test_in_a_dry_run_there_is_nothing_to_compare(ledger, engines):
+    worker = WorkerLeases(engines[0], reconcile=False)
+    turns(worker)
+    worker.release_all()
+    assert to_be_compared(ledger) == []
+
+
 def test_a_worker_that_joins_later_gets_its_share(crew):
     turns(crew[0])
     turns(crew[0], crew[1])
