@@ -7,7 +7,7 @@ from order_manager.paper.exchange import Exchange
 from order_manager.paper.floor import ACCOUNT, FEE_RATES
 from order_manager.paper.instruments import LINEAR, SPOT
 from order_manager.paper.market_data import EMPTY_CATEGORIES, Json, instruments_info
-from order_manager.paper.numbers import ZERO, plain
+from order_manager.paper.numbers import ZERO, floor_to_step, plain
 from order_manager.paper.order_entry import Params, read_category, read_market
 from order_manager.paper.refusals import ApiRefusal
 from order_manager.paper.wire import wallet_to_wire
@@ -49,7 +49,7 @@ def set_margin_mode(exchange: Exchange, account: Account, params: Params, now_ms
 def fee_rate(exchange: Exchange, account: Account, params: Params, now_ms: int) -> Json:
     if params.get("category") in EMPTY_CATEGORIES:
         return {"list": []}
-    category = read_category(params)
+    category = read_category({**params, "category": params.get("category") or LINEAR})
     if params.get("symbol"):
         symbols = [read_market(params, category, exchange.engine.markets).instrument.symbol]
     else:
@@ -57,6 +57,30 @@ def fee_rate(exchange: Exchange, account: Account, params: Params, now_ms: int) 
     maker, taker = (plain(rate) for rate in FEE_RATES[category])
     rows = [{"symbol": symbol, "takerFeeRate": taker, "makerFeeRate": maker} for symbol in symbols]
     return {"list": rows} if category == LINEAR else {"category": category, "list": rows}
+
+
+def spot_borrow_check(exchange: Exchange, account: Account, params: Params, now_ms: int) -> Json:
+    """How much of a spot symbol the account can buy or sell; nothing of it borrowed."""
+    if params.get("category") != SPOT:
+        raise ApiRefusal(10001, f"params error: category invalid {params.get('category')!r}")
+    market = read_market(params, SPOT, exchange.engine.markets)
+    instrument, price = market.instrument, market.price(exchange.engine.tick)
+    side = params.get("side")
+    if side not in ("Buy", "Sell"):
+        raise ApiRefusal(170117, f"params error: side invalid {side!r}")
+    coin = instrument.quote_coin if side == "Buy" else instrument.base_coin
+    free = max(ZERO, exchange.engine.free(account, coin))
+    qty = floor_to_step(free / price if side == "Buy" else free, instrument.lot_size)
+    amount = plain(round(free if side == "Buy" else free * price, 8))
+    return {
+        "symbol": instrument.symbol,
+        "side": side,
+        "maxTradeQty": plain(qty),
+        "maxTradeAmount": amount,
+        "spotMaxTradeQty": plain(qty),
+        "spotMaxTradeAmount": amount,
+        "borrowCoin": coin,
+    }
 
 
 def instruments(exchange: Exchange, account: Account, params: Params, now_ms: int) -> Json:

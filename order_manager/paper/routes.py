@@ -32,6 +32,7 @@ BATCHES = frozenset({"/v5/order/create-batch", "/v5/order/amend-batch", "/v5/ord
 PRIVATE_GET: dict[str, PrivateCall] = {
     "/v5/order/realtime": queries.realtime,
     "/v5/order/history": queries.history,
+    "/v5/order/spot-borrow-check": account_calls.spot_borrow_check,
     "/v5/execution/list": queries.executions,
     "/v5/position/list": queries.positions,
     "/v5/position/closed-pnl": closed_pnl.closed_pnl,

@@ -164,6 +164,7 @@ def test_margin_trading_is_off(client: Client) -> None:
             "balance",
         ),
         ("/v5/account/fee-rate", {"category": "inverse"}, "list"),
+        ("/v5/account/fee-rate", {"symbol": "BTCUSDT"}, "list"),
         ("/v5/order/realtime", {"category": "inverse"}, "list"),
         ("/v5/order/history", {"category": "option"}, "list"),
         ("/v5/execution/list", {"category": "option"}, "list"),
@@ -177,6 +178,14 @@ def test_reads_that_clients_make_along_the_way(
     answer = client.get(path, **params)
     assert answer["retCode"] == 0
     assert key in answer["result"]
+
+
+def test_what_a_spot_order_may_be_at_most(client: Client) -> None:
+    path, params = "/v5/order/spot-borrow-check", {"category": "spot", "symbol": "BTCUSDT"}
+    buy = client.get(path, side="Buy", **params)["result"]
+    assert (buy["spotMaxTradeQty"], buy["maxTradeAmount"], buy["borrowCoin"]) == ("2", "100000", "USDT")
+    assert client.get(path, side="Sell", **params)["result"]["maxTradeQty"] == "0"
+    assert client.get(path, side="Up", **params)["retCode"] == 170117
 
 
 def test_the_funding_account_is_empty(client: Client) -> None:
