@@ -34,6 +34,7 @@ from order_manager.services.run_lane import Lanes
 from order_manager.services.view_positions import PositionViews
 from order_manager.settings import Settings, load_settings
 
+TOLD_MARKET_MAX_AGE_S = 10.0  # what events tell of the market is not older
 INSTRUMENT_MAX_AGE_S = 30.0  # a symbol's rules are read from the database again after this
 
 
@@ -80,7 +81,7 @@ def build_runtime(settings: Settings) -> Runtime:
             lambda symbol: inbox.instrument(symbol, category.value), max_age_s=INSTRUMENT_MAX_AGE_S
         ),
         market=market,
-        last_market=market.last,
+        last_market=lambda symbol: market.last(symbol, max_age_s=TOLD_MARKET_MAX_AGE_S),
         patience=Patience(
             recv_window_s=settings.recv_window_ms / 1000,
             execution_timeout_s=settings.order_execution_timeout_s,

@@ -139,6 +139,7 @@ def a_discrepancy() -> dict[str, Any]:
         symbol="BTCUSDT",
         stored_positions=lambda: [holding(1)],
         save_position_mode=lambda mode: None,
+        recount=lambda base_coin: SimpleNamespace(incomplete=0, sizes={}),
         correct_leg=lambda after, difference, *, source, reason, events: told.extend(events),
     )
     desk = Desk(

@@ -45,7 +45,14 @@ class LaneUpkeep:
     def updates(self, limit: int) -> list[tuple[int, Update]]:
         """The oldest that wait, in order of arrival, with their numbers."""
         rows = upkeep_sql.UPDATES(self._connection, {"symbol": self.symbol, "limit": limit})
-        return [(row.id, update_from(row.kind, row.body)) for row in rows]
+        found = []
+        for row in rows.all():
+            try:
+                found.append((row.id, update_from(row.kind, row.body)))
+            except Exception as error:  # noqa: BLE001 - written by another release, or by hand
+                self.set_update_aside(row.id, reason=repr(error))
+                self.request_reconciliation()
+        return found
 
     def drop_updates(self, numbers: Sequence[int]) -> None:
         upkeep_sql.DROP_UPDATES(self._connection, {"ids": list(numbers)})

@@ -99,7 +99,10 @@ def apply_report(order: Order, report: OrderReport) -> Correction | None:
         return None
     if order.exchange_order_id not in (None, report.exchange_order_id):
         return None
-    if order.status.is_terminal and (order.exchange_order_id is None or order.unseen_since is not None):
+    is_taken_back = order.status.is_terminal and (
+        order.exchange_order_id is None or order.unseen_since is not None
+    )
+    if is_taken_back:
         # That it never reached the exchange, or is over, was our conclusion. Only the exchange knows.
         order = replace(order, status=_open_status(order.filled_quantity), reason=None)
     terms = _merged_terms(order, report)
@@ -120,6 +123,8 @@ def apply_report(order: Order, report: OrderReport) -> Correction | None:
         unseen_since=None,
     )
     modification = _modification(order, after, report)
+    if is_taken_back and after.is_open:  # others have heard of an end
+        modification = modification or Modification(before=_terms_of(order), after=_terms_of(after))
     events = _events(order, after, report, is_modified=modification is not None)
     after = replace(after, announced=order.announced | set(events))
     return _correction(order, after, events, modification) if after != order else None

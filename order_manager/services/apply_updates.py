@@ -50,6 +50,7 @@ def _apply_one_by_one(lane: Lane, waiting: Sequence[tuple[int, Update]], desk: D
             if not lane.survives(error):
                 raise
             lane.set_update_aside(number, reason=repr(error))
+            lane.request_reconciliation()
             log.error("update_set_aside", symbol=lane.symbol, update=number, error=repr(error))
 
 

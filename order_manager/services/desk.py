@@ -43,7 +43,7 @@ class Desk:
     category: Category
     instrument: Callable[[str], Instrument | None]  # a symbol's rules as last refreshed
     market: Callable[[str], Market]  # a symbol's prices, a moment old at most
-    last_market: Callable[[str], Market | None] = lambda symbol: None  # as last heard; asks nobody
+    last_market: Callable[[str], Market | None] = lambda symbol: None  # as heard a moment ago; asks nobody
     view: Callable[[str], View] = lambda symbol: OURS  # whose position and exposure a decision uses
     patience: Patience = Patience()
     now: Callable[[], datetime] = utc_now

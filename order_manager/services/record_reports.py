@@ -9,13 +9,15 @@ from typing import Any
 import structlog
 
 from order_manager.domain.events import fill_json, order_event, text
-from order_manager.domain.orders import Order, OrderReport, OrderRequest, OrderStatus, TimeInForce
+from order_manager.domain.orders import Order, OrderEvent, OrderReport, OrderRequest, OrderStatus, TimeInForce
 from order_manager.domain.reconciling import Correction, apply_report
 from order_manager.domain.state import Market
 from order_manager.services.desk import Desk
 from order_manager.services.ports import Lane
 
 log = structlog.get_logger(__name__)
+
+FILLS = (OrderEvent.PARTIALLY_FILLED, OrderEvent.FILLED)
 
 
 def apply_reports(lane: Lane, reports: Sequence[OrderReport], desk: Desk) -> int:
@@ -101,6 +103,7 @@ def record_correction(
     origin = lane.origin_of(before)
     fill = correction.fill
     position = correction.moved(origin.position)
+    growth = [kind for kind in correction.events if kind in FILLS][-1:]  # told once, by the last of them
     events = [
         order_event(
             kind,
@@ -111,7 +114,7 @@ def record_correction(
             signal=origin.signal,
             received_at=origin.received_at,
             market=market,
-            last_fill=fill_json(fill) if fill and kind in {"partially_filled", "filled"} else None,
+            last_fill=fill_json(fill) if fill and kind in growth else None,
             modification=_modification(correction) if kind == "modified" else None,
         )
         for number, kind in enumerate(correction.events, start=1)

@@ -25,7 +25,7 @@ class Remembered(Generic[T]):
             self._known[symbol] = (now, answer)
         return answer
 
-    def last(self, symbol: str) -> T | None:
-        """The last answer, however old; asks nobody."""
+    def last(self, symbol: str, *, max_age_s: float) -> T | None:
+        """The last answer, if it is not older than this; asks nobody."""
         known = self._known.get(symbol)
-        return None if known is None else known[1]
+        return known[1] if known is not None and time.monotonic() - known[0] <= max_age_s else None

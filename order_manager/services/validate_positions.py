@@ -1,6 +1,7 @@
 """Validate positions: what our fills come to, what we stored, and what the exchange shows."""
 
-from collections.abc import Callable, Sequence
+import uuid
+from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 
 import structlog
@@ -26,16 +27,11 @@ def recount_position(lane: Lane, desk: Desk) -> int:
                 lane.symbol, order.client_order_id, exchange_order_id=order.exchange_order_id
             )
         )
-    instrument = desk.instrument(lane.symbol)
-    base_coin = instrument.base_coin if instrument and desk.category is Category.SPOT else ""
-    recount = lane.recount(base_coin)
-    if recount.incomplete:
-        # The exchange does not tell them any more: the fills that we know can't prove anything.
-        log.warning("executions_missing", symbol=lane.symbol, orders=recount.incomplete)
+    sizes = _counted(lane, desk)
+    if sizes is None:
         return 0
-    positions = lane.stored_positions()
-    stored = _legs(positions)
-    counted = {idx: Leg(size=recount.sizes.get(idx, ZERO)) for idx in {*stored, *recount.sizes}}
+    stored = _legs(lane.stored_positions())
+    counted = {idx: Leg(size=sizes.get(idx, ZERO)) for idx in {*stored, *sizes}}
     differences = [one for one in leg_differences(stored, counted) if one.is_of_size]
     for one in differences:
         kept = LegDifference(
@@ -46,6 +42,18 @@ def recount_position(lane: Lane, desk: Desk) -> int:
         )
         _correct(lane, desk, kept, reason="the fills add up to another size", source="fills")
     return len(differences)
+
+
+def _counted(lane: Lane, desk: Desk) -> Mapping[int, Decimal] | None:
+    """What the fills come to, by Bybit positionIdx; None where not all of them are known."""
+    instrument = desk.instrument(lane.symbol)
+    base_coin = instrument.base_coin if instrument and desk.category is Category.SPOT else ""
+    recount = lane.recount(base_coin)
+    if recount.incomplete:
+        # The exchange does not tell them any more: the fills that we know can't prove anything.
+        log.warning("executions_missing", symbol=lane.symbol, orders=recount.incomplete)
+        return None
+    return recount.sizes
 
 
 def correct_position(lane: Lane, desk: Desk, *, settle_again: Callable[[], object]) -> int:
@@ -61,8 +69,12 @@ def correct_position(lane: Lane, desk: Desk, *, settle_again: Callable[[], objec
         desk.pause(pause_s)
         settle_again()
         differences = _differences(lane, desk)
+    # Where the fills come to what the exchange shows, nothing is missing: ours was wrong all by itself.
+    counted = (_counted(lane, desk) if differences else None) or {}
     for one in differences:
-        _correct(lane, desk, one, reason="the exchange shows another position", source="exchange")
+        is_counted = one.is_of_size and counted.get(one.position_idx) == one.size
+        source = "fills" if is_counted else "exchange"
+        _correct(lane, desk, one, reason="the exchange shows another position", source=source)
     return sum(one.is_of_size for one in differences)
 
 
@@ -116,7 +128,7 @@ def _correct(lane: Lane, desk: Desk, difference: LegDifference, *, reason: str, 
         "position_discrepancy",
         position_json(after, mark_price=None),
         details={"discrepancy": details},
-        trace_id="",
+        trace_id=str(uuid.uuid4()),
         now=desk.now(),
         market=desk.last_market(lane.symbol),
     )

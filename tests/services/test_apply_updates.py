@@ -258,6 +258,17 @@ def test_one_that_cannot_be_applied_is_set_aside_and_the_others_are_not(room):
     assert room.ledger.rows("SELECT 1 FROM exchange_updates") == []
 
 
+def test_one_that_was_stored_in_a_shape_we_do_not_know_is_set_aside_and_the_symbol_compared(room):
+    room.resting()
+    tell(room, filled("0.004"))
+    room.ledger.execute("UPDATE exchange_updates SET body = '{}'::jsonb")
+    tell(room, filled())
+    assert applied(room) == 1
+    assert room.ledger.row("SELECT code FROM dead_letters")["code"] == "update_not_applied"
+    assert room.ledger.order(OURS)["status"] == "filled"
+    assert room.ledger.row("SELECT reconcile_requested_at IS NOT NULL AS is_due FROM lanes")["is_due"]
+
+
 def test_a_lane_that_is_lost_half_way_sets_nothing_aside(room):
     """Its successor finds every update, and applies them again."""
     room.resting()

@@ -122,6 +122,13 @@ def test_an_average_price_alone_is_corrected_without_a_word(held, compare):
     assert compare(validate=True) == 0
 
 
+def test_a_row_that_somebody_changed_is_set_right_once_and_the_fills_still_add_up(held, compare):
+    held.ledger.execute("UPDATE positions SET size = 7")
+    assert compare() == 1
+    assert adjustments(held) == [("fills", D(7), D("0.01"))]
+    assert compare(validate=True) == 0
+
+
 def test_each_leg_of_a_hedge_is_compared_and_corrected_alone(room, compare):
     room.ledger.inbox.save_position_mode("BTCUSDT", PositionMode.HEDGE)
     room.exchange.mode = PositionMode.HEDGE
