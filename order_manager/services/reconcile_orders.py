@@ -67,7 +67,9 @@ def _book_missed_fills(lane: Lane, desk: Desk) -> int:
     behind = {*lane.book_executions(executions), *lane.executions_without_order(PAGE)}
     recent = {one.exchange_order_id for one in executions if one.executed_at > desk.now() - OVERLAP}
     found = [_order_of_fills(lane, desk, name, is_recent=name in recent) for name in sorted(behind)]
-    changed = apply_reports(lane, [report for report in found if report is not None], desk)
+    # As it happened: a position's average price and realized PnL depend on what came first.
+    reports = sorted(filter(None, found), key=lambda report: report.updated_at)
+    changed = apply_reports(lane, reports, desk)
     if behind:  # the orders are known now, and the executions are to be theirs
         lane.book_executions([one for one in executions if one.exchange_order_id in behind])
     return changed

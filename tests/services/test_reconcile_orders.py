@@ -122,6 +122,18 @@ def test_fills_that_a_gap_hid_are_found_though_newer_ones_were_told(room, reconc
     assert position(room) == D("0.02")
 
 
+@pytest.mark.parametrize("ids", ["12", "21"])
+def test_orders_that_came_and_went_are_booked_as_they_happened(room, reconcile, ids):
+    for name, side, exchange_order_id in zip(("in", "out"), (Side.BUY, Side.SELL), ids, strict=True):
+        request = a_request(client_order_id=name, side=side)
+        room.exchange.take(request, exchange_order_id=exchange_order_id)
+        room.exchange.fill(name, D("0.01"))
+        room.clock.advance(1)
+    reconcile()
+    told = [event.body["order"]["client_order_id"] for event in room.publisher.events]
+    assert told == ["in", "in", "out", "out"]
+
+
 def test_a_fill_whose_order_does_not_show_yet_is_waited_for(room, reconcile):
     theirs(room)
     room.exchange.fill("theirs", D("0.01"))
