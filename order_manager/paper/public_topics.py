@@ -4,14 +4,18 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Protocol
 
+from order_manager.paper.candles import candle, end_of, start_of
 from order_manager.paper.exchange import Exchange
 from order_manager.paper.instruments import LINEAR
+from order_manager.paper.numbers import plain
 from order_manager.paper.public_sight import Sight
 from order_manager.paper.public_trades import Trades, turn
 from order_manager.paper.wire import Json
 
 _DEPTHS = ("1", "50", "200", "1000")
+_INTERVALS = ("1", "3", "5", "15", "30", "60", "120", "240", "360", "720", "D", "W", "M")
 _REPEAT_MS = 3000  # level 1 of a linear book that stands still
+_CANDLE_EVERY_MS = 900  # at most once in a beat of the feed
 
 _LINEAR_TICKER = (
     "price24hPcnt",
@@ -73,6 +77,8 @@ def open_topic(exchange: Exchange, category: str, name: str, *, first_update: in
     match kind, options:
         case "orderbook", [depth] if depth in _DEPTHS:
             make = partial(Book, category, symbol, int(depth), first_update)
+        case "kline", [interval] if interval in _INTERVALS:
+            make = partial(Kline, category, symbol, interval)
         case "publicTrade" | "tickers" | "priceLimit", []:
             make = partial(_PLAIN[kind], category, symbol)
         case _:
@@ -180,6 +186,46 @@ class PriceLimit:
             return []
         self._row = row
         return [{"data": row, "ts": sight.now_ms}]
+
+
+class Kline:
+    """kline.{interval}: the open candle about once a second, and each candle when it has closed."""
+
+    def __init__(self, category: str, symbol: str, interval: str) -> None:
+        self._category = category
+        self._symbol = symbol
+        self._interval = interval
+        self._start_ms = self._told_ms = 0
+
+    def first(self, sight: Sight) -> list[Json]:
+        return [self._message(sight, [start_of(sight.now_ms, self._interval)])]
+
+    def news(self, sight: Sight) -> list[Json]:
+        if sight.now_ms - self._told_ms < _CANDLE_EVERY_MS:
+            return []
+        start_ms = start_of(sight.now_ms, self._interval)
+        closed = [self._start_ms] if self._start_ms not in (0, start_ms) else []
+        self._start_ms, self._told_ms = start_ms, sight.now_ms
+        return [self._message(sight, [*closed, start_ms])]
+
+    def _message(self, sight: Sight, starts: list[int]) -> Json:
+        return {"type": "snapshot", "ts": sight.now_ms, "data": [self._row(sight, at) for at in starts]}
+
+    def _row(self, sight: Sight, start_ms: int) -> Json:
+        market = sight.exchange.engine.markets[self._category, self._symbol]
+        found = candle(sight.exchange, market, start_ms, self._interval, sight.now_ms)
+        end_ms = end_of(start_ms, self._interval)
+        names = ("open", "close", "high", "low")
+        return {
+            "start": start_ms,
+            "end": end_ms - 1,
+            "interval": self._interval,
+            **{name: f"{getattr(found, name):.{market.instrument.price_digits}f}" for name in names},
+            "volume": plain(found.volume),
+            "turnover": plain(found.turnover),
+            "confirm": end_ms <= sight.now_ms,
+            "timestamp": min(sight.now_ms, end_ms - 1),
+        }
 
 
 _PLAIN: dict[str, Callable[[str, str], Topic]] = {

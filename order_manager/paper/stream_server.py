@@ -23,6 +23,9 @@ from order_manager.paper.streams import TOPICS, Connection, Streams
 PATH = "/v5/private"
 _ACTIVE_TIME = re.compile(r"([0-9]{1,3})(s|m)")
 _CLOSE_WAIT_S = 0.5
+# As over a network. Clients note a subscription just after they have sent it, and trip over an answer that
+# comes sooner.
+_ANSWER_AFTER_S = 0.01
 _MOST_FRAME_BYTES = 64 * 1024
 
 _dumps = json.JSONEncoder(separators=(",", ":")).encode
@@ -97,6 +100,8 @@ class StreamServer:
                 message = await socket.receive(timeout=patience_s)
                 if message.type is WSMsgType.TEXT:
                     connection.active_s = time.monotonic()
+                    if "subscribe" in message.data:
+                        await asyncio.sleep(_ANSWER_AFTER_S)
                     self._reply(connection, message.data)
                 elif message.type is WSMsgType.PING:
                     await socket.pong(message.data)

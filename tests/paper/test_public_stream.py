@@ -48,6 +48,7 @@ def test_answers_to_subscriptions_differ_by_category(control: Control) -> None:
         (LINEAR, ["orderbook.BTCUSDT"], "error:handler not found,topic:orderbook.BTCUSDT"),
         (LINEAR, ["tickers.1.BTCUSDT"], "error:handler not found,topic:tickers.1.BTCUSDT"),
         (LINEAR, ["tickers.btcusdt"], "error:handler not found,topic:tickers.btcusdt"),
+        (LINEAR, ["kline.2.BTCUSDT"], "error:handler not found,topic:kline.2.BTCUSDT"),
         (LINEAR, ["order"], "error:handler not found,topic:order"),
         (LINEAR, [""], "error:handler not found,topic:"),
         (LINEAR, ["tickers.BTCUSDT"] * 2, "error:already subscribed,topic:tickers.BTCUSDT"),
@@ -215,11 +216,22 @@ def test_price_limits_are_told_at_once_and_when_they_change(client: Client, cont
         assert message["data"] == {name: rest[name] for name in ("symbol", "buyLmt", "sellLmt")}
 
 
+def test_the_open_candle_is_told_every_second(control: Control) -> None:
+    topic = "kline.1.BTCUSDT"
+    with StreamClient(control.url, path=LINEAR) as stream:
+        subscribe(stream, topic)
+        stream.wait(lambda: len(stream.told(topic)) == 2)
+        row = stream.told(topic)[0]["data"][-1]
+        assert row["end"] - row["start"] == 59_999
+        assert (row["close"], row["interval"], row["confirm"]) == ("50000.00", "1", False)
+        assert row["start"] <= time.time() * 1000 <= row["end"] + 60_000
+
+
 def test_a_reset_sends_snapshots_that_count_from_one(control: Control) -> None:
     with StreamClient(control.url, path=LINEAR) as stream:
         subscribe(stream, "orderbook.50.BTCUSDT", "tickers.BTCUSDT")
         control.post("reset")
-        stream.wait(lambda: len(stream.told("orderbook.50.BTCUSDT")) == 2)
+        stream.wait(lambda: len(stream.told("tickers.BTCUSDT")) == 2)
         again = stream.told("orderbook.50.BTCUSDT")[1]
         assert (again["type"], again["data"]["u"]) == ("snapshot", 1)
         assert [m["type"] for m in stream.told("tickers.BTCUSDT")] == ["snapshot", "snapshot"]
@@ -237,7 +249,7 @@ def test_unsubscribing_ends_a_topic(control: Control) -> None:
 def test_moving_prices_are_told_as_they_move() -> None:
     interval = ("--price-interval-ms", "20")
     with running_exchange(*interval) as (url, process), StreamClient(url, path=LINEAR) as stream:
-        topics = ["orderbook.50.BTCUSDT", "publicTrade.BTCUSDT", "tickers.BTCUSDT"]
+        topics = ["orderbook.50.BTCUSDT", "publicTrade.BTCUSDT", "tickers.BTCUSDT", "kline.1.BTCUSDT"]
         subscribe(stream, *topics)
         stream.wait(lambda: all(len(stream.told(topic)) > 1 for topic in topics))
         stream.wait(lambda: len(stream.rows("publicTrade.BTCUSDT")) > 20)
