@@ -95,7 +95,7 @@ def _set_clock(exchange: Exchange, params: Json, now_ms: int) -> Json:
     offset_ms = integer(params, "offset_ms", 0)
     if abs(offset_ms) > _MOST_OFFSET_MS:
         raise BadRequest(f"offset_ms must be within {_MOST_OFFSET_MS}")
-    exchange.clock.offset_ms = offset_ms
+    exchange.set_clock(offset_ms)
     exchange.ledger.add(CONTROL, now_ms, "", action="clock", offset_ms=offset_ms)
     return {"offset_ms": offset_ms, "time_ms": exchange.clock.now_ms()}
 

@@ -60,28 +60,30 @@ def add_stream_fault(exchange: Exchange, params: Json, now_ms: int) -> Json:
 
 
 def show_stream_faults(exchange: Exchange, params: Json, now_ms: int) -> Json:
+    """The rules in force and, when there are any, those used up since the last clear."""
     faults = exchange.streams.faults
-    rows = [
-        {
-            "kind": fault.kind,
-            "topic": fault.topic,
-            "account": fault.account,
-            "left": fault.left,
-            "probability": fault.chance,
-            "seed": fault.seed,
-            "delay_ms": fault.delay_ms,
-            "applied": fault.applied,
-        }
-        for fault in faults.waiting
-    ]
     refusal = faults.refusal
-    return {
-        "faults": rows,
+    shown: Json = {
+        "faults": [_row(fault) for fault in faults.waiting],
         "applied": faults.applied,
         "refuse": {"left": refusal.left, "for_ms": max(0, refusal.until_ms - now_ms)},
     }
+    return shown | ({"spent": [_row(fault) for fault in faults.spent]} if faults.spent else {})
 
 
 def clear_stream_faults(exchange: Exchange, params: Json, now_ms: int) -> Json:
     exchange.streams.clear_faults()
     return show_stream_faults(exchange, params, now_ms)
+
+
+def _row(fault: StreamFault) -> Json:
+    return {
+        "kind": fault.kind,
+        "topic": fault.topic,
+        "account": fault.account,
+        "left": fault.left,
+        "probability": fault.chance,
+        "seed": fault.seed,
+        "delay_ms": fault.delay_ms,
+        "applied": fault.applied,
+    }

@@ -109,6 +109,12 @@ class Exchange:
         self.engine.emit(ACCOUNT, now_ms, account)
         self.engine.emit(WALLET, now_ms, account, coin=coin)
 
+    def set_clock(self, offset_ms: int) -> None:
+        """Put the clock ahead of the world, or behind it. What was counted by the old time is forgotten."""
+        self.clock.offset_ms = offset_ms
+        self.limits.clear()
+        self.addresses.clear()
+
     def move_prices(self, now_ms: int) -> None:
         """Advance the price paths to where the world's clock says they are."""
         interval = self.settings.price_interval_ms

@@ -107,6 +107,10 @@ class AddressLimit:
         self._requests: dict[str, deque[int]] = {}
         self._banned_until: dict[str, int] = {}
 
+    def clear(self) -> None:
+        """Forget what was counted; bans stay."""
+        self._requests.clear()
+
     def is_banned(self, address: str, now_ms: int) -> bool:
         """Count one request of `address`; whether it must be answered with HTTP 403."""
         if not self.is_on:

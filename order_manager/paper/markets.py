@@ -15,6 +15,7 @@ from order_manager.paper.prices import draw, path_price
 from order_manager.paper.tapes import Tape
 
 BOOK_LEVELS = 25
+_MOST_SKIPPED = 200  # ticks that are looked at when many are skipped at once
 _LEVEL_NOTIONAL = 8_000  # quote value at the best level; deeper levels hold more
 
 
@@ -75,12 +76,15 @@ class Market:
         return self._path_price(tick)
 
     def extremes(self, after: int, until: int) -> tuple[Decimal, Decimal]:
-        """The lowest and highest price since tick `after`, as far as they are known."""
+        """The lowest and highest price since tick `after`, so that skipped ticks skip no price."""
         price = self.price(until)
-        if self.tape is None or self.pinned is not None:
+        if self.pinned is not None:
             return price, price
-        low, high = self.tape.extremes(after, until)
-        return min(price, self._scaled(low)), max(price, self._scaled(high))
+        if self.tape is not None:
+            low, high = self.tape.extremes(after, until)
+            return min(price, self._scaled(low)), max(price, self._scaled(high))
+        passed = [self._path_price(tick) for tick in range(max(after + 1, until - _MOST_SKIPPED), until)]
+        return min([price, *passed]), max([price, *passed])
 
     def best_ask(self, tick: int) -> Decimal:
         return self.price(tick) + self.instrument.tick_size

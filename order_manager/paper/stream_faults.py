@@ -1,5 +1,6 @@
 """Stream faults on demand: chosen messages go out twice, late, out of order or not at all."""
 
+from collections import deque
 from collections.abc import Container
 from dataclasses import dataclass, field
 from random import Random
@@ -12,6 +13,8 @@ KINDS = frozenset(
         "drop",  # never sent
     }
 )
+
+_SPENT_KEPT = 1000
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -63,6 +66,7 @@ class StreamFaults:
 
     def __init__(self) -> None:
         self.waiting: list[StreamFault] = []
+        self.spent: deque[StreamFault] = deque(maxlen=_SPENT_KEPT)  # used up, since the last clear
         self.refusal = Refusal()
         self.applied = 0
 
@@ -82,10 +86,12 @@ class StreamFaults:
                 fault.left -= 1
                 if not fault.left:
                     self.waiting.remove(fault)
+                    self.spent.append(fault)
             return fault
         return None
 
     def clear(self) -> None:
         self.waiting.clear()
+        self.spent.clear()
         self.refusal = Refusal()
         self.applied = 0

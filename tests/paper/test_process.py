@@ -177,6 +177,14 @@ def test_a_set_price_is_where_the_path_goes_on_from() -> None:
     assert market.price(10_000) == 61_000
 
 
+def test_skipped_ticks_skip_no_price() -> None:
+    instrument = next(iter(default_instruments()))
+    market = Market(instrument, seed=7)
+    prices = [market.price(tick) for tick in range(1, 51)]
+    assert Market(instrument, seed=7).extremes(0, 50) == (min(prices), max(prices))
+    assert Market(instrument, seed=7).extremes(49, 50) == (prices[-1], prices[-1])
+
+
 def test_the_ledger_lets_go_of_its_oldest_entries() -> None:
     ledger = Ledger(limit=20)
     for number in range(1, 31):

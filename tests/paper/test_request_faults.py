@@ -8,6 +8,7 @@ import pytest
 import requests
 
 from .client import Client, Control
+from .conftest import running_exchange
 from .stream_client import StreamClient
 
 CREATE = "/v5/order/create"
@@ -167,6 +168,18 @@ def test_a_clock_that_is_wrong(client: Client, control: Control) -> None:
     assert control.get("state")["clock_offset_ms"] == -3000
     control.post("reset")
     assert client.create(**ORDER)["retCode"] == 0
+
+
+def test_limits_do_not_outlive_a_clock_that_was_ahead() -> None:
+    with running_exchange("--price-interval-ms", "0", "--create-limit", "2") as (url, _):
+        client, control = Client(url, clock_offset_ms=60_000), Control(url)
+        control.post("clock", offset_ms=60_000)
+        assert [client.create(**ORDER)["retCode"] for _ in range(3)] == [0, 0, 10006]
+        control.post("clock", offset_ms=0)
+        client.clock_offset_ms = 0
+        assert client.create(**ORDER)["retCode"] == 0
+        client.session.close()
+        control.session.close()
 
 
 def test_a_balance_that_is_gone(client: Client, control: Control) -> None:

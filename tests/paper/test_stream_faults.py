@@ -41,6 +41,8 @@ def test_dropped_messages_never_come(client: Client, control: Control) -> None:
         assert len(stream.rows("position")) == 3
     assert control.get("stream-faults")["applied"] == 2
     assert control.get("stream-faults")["faults"] == []
+    (spent,) = control.get("stream-faults")["spent"]
+    assert (spent["kind"], spent["applied"], spent["left"]) == ("drop", 2, 0)
 
 
 def test_a_delayed_message_is_overtaken(client: Client, control: Control) -> None:
