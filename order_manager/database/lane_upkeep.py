@@ -103,6 +103,11 @@ class LaneUpkeep:
         )
         return [row.exchange_order_id for row in behind]
 
+    def name_executions(self, exchange_order_ids: Sequence[str]) -> None:
+        """Executions that came before their order was known are its own now."""
+        values = {"symbol": self.symbol, "exchange_order_ids": list(exchange_order_ids)}
+        self._connection.execute(upkeep_sql.NAME_EXECUTIONS, values)
+
     def executions_known_until(self) -> datetime:
         """When all of them were known: at the last complete comparison, or when the lane was opened."""
         known_until: datetime = self._connection.execute(
@@ -173,7 +178,7 @@ class LaneUpkeep:
         )
 
     def orders_without_all_executions(self, limit: int) -> list[Order]:
-        """Newest first: orders whose executions do not add up to what is filled."""
+        """Any orders whose executions do not add up to what is filled."""
         values = {"symbol": self.symbol, "limit": limit, "trades": sorted(TRADES)}
         rows = self._connection.execute(upkeep_sql.INCOMPLETE, values).mappings()
         return [order_from(row) for row in rows]
@@ -204,6 +209,11 @@ class LaneUpkeep:
                 "validation_requested_at": self.validate_requested_at,
             },
         )
+        self.reconcile_requested_at = self.validate_requested_at = None
+
+    def dismiss_reconciliation(self) -> None:
+        """There is nothing to compare with; what is known stays as it was known."""
+        self._connection.execute(upkeep_sql.DISMISSED, {"id": self.lane_id})
         self.reconcile_requested_at = self.validate_requested_at = None
 
     def fail_reconciliation(self, error: str) -> None:

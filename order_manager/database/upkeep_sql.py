@@ -66,6 +66,12 @@ BEHIND = Prepared(
     trades="text[]",
 )
 
+NAME_EXECUTIONS = text("""
+    UPDATE executions e SET order_id = o.id FROM orders o
+    WHERE e.order_id IS NULL AND e.symbol = :symbol AND e.exchange_order_id = ANY(:exchange_order_ids)
+        AND o.exchange_order_id = e.exchange_order_id AND o.symbol = e.symbol
+""")
+
 # Not the newest execution: what the stream told after a gap is newer than what it left out.
 KNOWN_UNTIL = text("SELECT coalesce(reconciled_at, opened_at) FROM lanes WHERE id = :id")
 
@@ -129,7 +135,7 @@ INCOMPLETE = text("""
     SELECT o.* FROM orders o
     WHERE o.symbol = :symbol AND o.filled_quantity > 0 AND o.filled_quantity <> coalesce((
         SELECT sum(e.quantity) FROM executions e WHERE e.order_id = o.id AND e.exec_type = ANY(:trades)), 0)
-    ORDER BY o.updated_at DESC LIMIT :limit
+    ORDER BY random() LIMIT :limit  -- some may miss theirs for good, and must not starve the others
 """)
 
 REQUEST_CANCEL = text("""
@@ -150,6 +156,10 @@ RECONCILED = text("""
         reconcile_requested_at = nullif(reconcile_requested_at, :requested_at),
         validate_requested_at = nullif(validate_requested_at, :validation_requested_at)
     WHERE id = :id
+""")
+
+DISMISSED = text("""
+    UPDATE lanes SET reconcile_requested_at = NULL, validate_requested_at = NULL WHERE id = :id
 """)
 
 RECONCILE_FAILED = text("""

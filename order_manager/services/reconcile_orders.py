@@ -39,8 +39,9 @@ def reconcile_symbol(lane: Lane, desk: Desk) -> Reconciliation:
     is_validation = lane.validate_requested_at is not None
     seen, corrected = settle_all(lane, desk)
     differences = recount_position(lane, desk) if is_validation else 0
-    differences += correct_position(lane, desk, settle_again=lambda: settle_all(lane, desk))
-    found = Reconciliation(seen=seen, corrected=corrected, discrepancies=differences)
+    later: list[int] = []
+    differences += correct_position(lane, desk, settle_again=lambda: later.append(settle_all(lane, desk)[1]))
+    found = Reconciliation(seen=seen, corrected=corrected + sum(later), discrepancies=differences)
     lane.finish_reconciliation(seen=found.seen, corrected=found.corrected, discrepancies=found.discrepancies)
     if found.corrected or found.discrepancies:
         log.info(
@@ -71,7 +72,7 @@ def _book_missed_fills(lane: Lane, desk: Desk) -> int:
     reports = sorted(filter(None, found), key=lambda report: report.updated_at)
     changed = apply_reports(lane, reports, desk)
     if behind:  # the orders are known now, and the executions are to be theirs
-        lane.book_executions([one for one in executions if one.exchange_order_id in behind])
+        lane.name_executions(sorted(behind))
     return changed
 
 

