@@ -25,6 +25,7 @@ from order_manager.embedded import free_port
 from order_manager.fleet.plan import plan_fleet
 from order_manager.fleet.running import Fleet
 from order_manager.queues import EVENTS, SIGNALS
+from tests.paper.client import Client
 from tests.servers import broker_connection, broker_url
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -80,6 +81,37 @@ class PaperExchange:
         answer.raise_for_status()
         return answer.json()
 
+    def kill(self) -> None:
+        """As `stop`, without asking."""
+        assert self.process is not None
+        self.process.kill()
+        self.process.wait(20)
+        self.process = None
+
+    def trader(self) -> Client:
+        """Somebody who trades by hand on the house's account."""
+        return Client(self.url, KEY, SECRET)
+
+    def stream_fault(self, kind: str, **options: Any) -> None:
+        """Messages of the private stream go wrong, or its connections are cut or refused."""
+        self.control("POST", "stream-faults", json={"kind": kind, **options})
+
+    def clear_stream_faults(self) -> None:
+        self.control("DELETE", "stream-faults")
+
+    def listeners(self) -> int:
+        """How many connections follow the order topic."""
+        rows = self.control("GET", "streams")["connections"]
+        return sum("order" in row["topics"] for row in rows)
+
+    def fills(self) -> list[dict[str, Any]]:
+        """Every fill of the house's account, oldest first."""
+        return self.control("GET", "fills", params={"account": KEY})["fills"]
+
+    def legs(self) -> list[dict[str, Any]]:
+        """Every leg of a position that the house's account ever held."""
+        return self.control("GET", "positions", params={"account": KEY})["positions"]
+
     def orders(self) -> list[dict[str, Any]]:
         """Every order that the exchange took, in the order in which it took them."""
         rows = self.control("GET", "orders", params={"account": KEY})["orders"]
@@ -128,6 +160,43 @@ class House:
     fleet: Fleet
     paper: PaperExchange
     engine: Engine
+    told: list[dict[str, Any]] = field(default_factory=list)  # all that was taken off the event queue
+
+    def hear(self) -> list[dict[str, Any]]:
+        """All events since the beginning, those that wait on the queue included."""
+        self.told.extend(self.events())
+        return self.told
+
+    def api(self, method: str, path: str, **options: Any) -> requests.Response:
+        """The REST API's answer."""
+        return requests.request(
+            method,
+            f"http://127.0.0.1:{self.env['ORDERMANAGER_PORT']}{path}",
+            headers={"X-API-Key": self.env["ORDERMANAGER_API_KEY"]},
+            timeout=30,
+            **options,
+        )
+
+    def start(self) -> None:
+        """Start every program, stage by stage."""
+        self.fleet.open()
+        for stage in self.fleet.stages:
+            self.fleet.start_stage(stage)
+        self.fleet.all_started()
+
+    def stop(self) -> None:
+        """Stop every program and wait for its end; the exchange goes on."""
+        self.fleet.stop()
+
+    def kill_all(self) -> None:
+        """SIGKILL every program at once, the supervisor first."""
+        family = [psutil.Process(pid) for pid in self.fleet.pids().values()]
+        supervisor = family[0].parent()
+        assert supervisor is not None
+        for process in [supervisor, *supervisor.children(recursive=True)]:
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
+        self.fleet.stop()
 
     def publish(self, *bodies: Mapping[str, Any] | bytes, headers: Mapping[str, Any] | None = None) -> None:
         """As a careful sender does: persistent, to the signals queue, and confirmed where brokers confirm."""
@@ -344,12 +413,10 @@ def running_house(
     programs = [program for program in plan.programs if program.name.startswith(tuple(only))]
     fleet = Fleet(folder, programs, env=plan.env)
     engine = connect(database_url, pool_size=2)
+    house = House(env=plan.env, fleet=fleet, paper=paper, engine=engine)
     try:
-        fleet.open()
-        for stage in fleet.stages:
-            fleet.start_stage(stage)
-        fleet.all_started()
-        yield House(env=plan.env, fleet=fleet, paper=paper, engine=engine)
+        house.start()
+        yield house
     finally:
         fleet.stop()
         engine.dispose()

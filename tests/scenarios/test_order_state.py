@@ -1,0 +1,134 @@
+"""What happens at the exchange is told by database, event queue and REST API, whoever made it happen."""
+
+import os
+import random
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from tests.scenarios.by_hand import (
+    FAULTS,
+    FLEET,
+    FROZEN,
+    PRICES,
+    dip,
+    rest_one_each,
+    settle_prices,
+    trade_at_random,
+)
+from tests.scenarios.conftest import HouseMaker
+from tests.scenarios.house import House, wait_until
+from tests.scenarios.judge import wait_for_agreement
+from tests.scenarios.signals import limit_signal, market_signal
+
+STORM_S = float(os.environ.get("STORM_S", "5"))  # how long everything goes wrong at once
+HEDGED = "XRPUSDT"
+
+
+@pytest.fixture(scope="module")
+def house(house_on_redis: HouseMaker) -> Iterator[House]:
+    """One fleet for all of these tests; what is told below comes by the stream unless it is dropped."""
+    with house_on_redis(
+        only=FLEET, exchange_options=FROZEN, ORDERMANAGER_RECONCILIATION_INTERVAL="4"
+    ) as house:
+        settle_prices(house)
+        yield house
+
+
+def status(house: House, exchange_order_id: str) -> str:
+    (row,) = house.rows("SELECT status FROM orders WHERE exchange_order_id = :id", id=exchange_order_id)
+    return str(row["status"])
+
+
+@pytest.mark.slow
+def test_orders_that_rest_fill_in_parts_are_amended_and_cancelled_by_hand(house: House) -> None:
+    trader = house.paper.trader()
+    ours = rest_one_each(house, "a")
+    wait_for_agreement(house)
+
+    dip(house, "BTCUSDT", fill_ratio="0.4")
+    trader.cancel(ours["SOLUSDT"], symbol="SOLUSDT")
+    trader.post("/v5/order/amend", category="linear", symbol="ETHUSDT", orderId=ours["ETHUSDT"], qty="0.5")
+    wait_for_agreement(house, timeout_s=2)
+    assert [status(house, ours[symbol]) for symbol in PRICES] == ["partially_filled", "pending", "cancelled"]
+
+    dip(house, "BTCUSDT")
+    dip(house, "ETHUSDT")
+    wait_for_agreement(house, timeout_s=2)
+    assert [status(house, ours[symbol]) for symbol in PRICES] == ["filled", "filled", "cancelled"]
+    kinds = [
+        event["event_type"]
+        for event in house.hear()
+        if event["order"] and event["order"]["order_id"] == ours["ETHUSDT"]
+    ]
+    assert kinds == ["created", "modified", "filled"]
+
+
+@pytest.mark.slow
+def test_an_order_placed_by_hand_is_told_and_left_alone(house: House) -> None:
+    trader = house.paper.trader()
+    theirs = trader.limit("Buy", "0.01", "50000", orderLinkId="by-hand")
+    trader.market("Buy", "0.01")
+    trader.limit("Buy", "100", "0.1", symbol="DOGEUSDT")  # no signal ever named it
+    wait_for_agreement(house, timeout_s=5)
+
+    house.publish(limit_signal("one", "BTCUSDT", price=60000, spread=600))
+    house.publish(limit_signal("other", "BTCUSDT", price=60000, spread=700))
+    house.publish(market_signal("market", "BTCUSDT"))
+    house.wait_for_end("one", "other", "market")
+    wait_for_agreement(house, timeout_s=2)
+    assert status(house, theirs) == "pending"
+    assert house.count("orders WHERE status = 'cancelled' AND reason LIKE 'superseded%'") == 2
+
+
+@pytest.mark.slow
+def test_both_legs_of_a_hedged_symbol_agree(house: House) -> None:
+    trader = house.paper.trader()
+    house.paper.set_price(HEDGED, "0.5")
+    trader.post("/v5/position/switch-mode", category="linear", symbol=HEDGED, mode=3)
+    house.publish(market_signal("long", HEDGED))
+    house.wait_for_end("long")
+    trader.market("Sell", "500", symbol=HEDGED, positionIdx=2)
+    trader.limit("Sell", "300", "0.51", symbol=HEDGED, positionIdx=2)
+    trader.limit("Sell", "200", "0.51", symbol=HEDGED, positionIdx=1, reduceOnly=True)
+    house.paper.set_price(HEDGED, "0.515", fill_ratio="0.5")
+    house.paper.set_price(HEDGED, "0.5")
+    trader.market("Buy", "100", symbol=HEDGED, positionIdx=2, reduceOnly=True)
+    house.publish(market_signal("out", HEDGED, side="sell", amount=100))
+    house.wait_for_end("out")
+    wait_for_agreement(house, timeout_s=5)
+    (row,) = house.rows(
+        "SELECT long_size, short_size FROM positions WHERE asset = :symbol AND mode = 'hedge'",
+        symbol=HEDGED,
+    )
+    assert row["long_size"] > 0 > row["short_size"]
+
+
+@pytest.mark.slow
+def test_a_stream_that_repeats_delays_reorders_drops_and_breaks_changes_nothing(house: House) -> None:
+    """While processes are killed. STORM_S=60 SEED=7 makes it longer, and the same again."""
+    seed = int(os.environ.get("SEED", "0")) or random.randrange(10**6)
+    print("seed", seed)
+    chance = random.Random(seed)
+    for kind in FAULTS:
+        house.paper.stream_fault(kind, topic="*", probability=0.15, seed=seed, delay_ms=400)
+    turn, end = 0, time.monotonic() + STORM_S
+    while time.monotonic() < end:
+        turn += 1
+        trade_at_random(house, f"storm-{turn}", chance)
+        if chance.random() < 0.15:
+            house.paper.stream_fault("disconnect")
+            house.paper.stream_fault("refuse", for_ms=chance.choice([0, 500]), count=chance.choice([0, 1]))
+        if chance.random() < 0.15:
+            house.kill(chance.choice(["stream", "lane-1", "lane-2"]))
+        time.sleep(0.1)
+    house.paper.clear_stream_faults()
+    wait_until(
+        lambda: house.count("trading_signals WHERE state IN ('waiting', 'planned')") == 0,
+        what="all signals to end",
+        timeout_s=40,
+        tell=house.tell,
+    )
+    wait_for_agreement(house, timeout_s=25)
+    assert house.count("dead_letters") == 0
