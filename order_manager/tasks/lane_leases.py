@@ -27,7 +27,7 @@ class LaneLeases(bootsteps.StartStopStep):  # type: ignore[misc]
     def __init__(self, consumer: Any, **options: Any) -> None:
         super().__init__(consumer, **options)
         self._leases: WorkerLeases | None = None
-        self._timer: Any = None
+        self._timers: list[Any] = []
 
     def include_if(self, consumer: Any) -> bool:
         return ANCHOR in consumer.app.amqp.queues.consume_from
@@ -38,13 +38,17 @@ class LaneLeases(bootsteps.StartStopStep):  # type: ignore[misc]
         self._leases = WorkerLeases(
             engine, bound_symbols=settings.worker_symbols, reconcile=not settings.enable_dry_run
         )
-        self._turn(consumer)
-        self._timer = consumer.timer.call_repeatedly(TURN_S, self._turn, (consumer,))
+        # Not at once: until the worker's loop runs nobody takes the messages that one queue delivers while
+        # the next is declared, and that ends the worker.
+        self._timers = [
+            consumer.timer.call_after(0, self._turn, (consumer,)),
+            consumer.timer.call_repeatedly(TURN_S, self._turn, (consumer,)),
+        ]
 
     def stop(self, consumer: Any) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        for timer in self._timers:
+            timer.cancel()
+        self._timers = []
         if self._leases is None:
             return
         try:

@@ -26,7 +26,7 @@ def stopped(connection: Any, task_consumer: Any) -> Leases:
         task_consumer=task_consumer,
     )
     step, leases = LaneLeases.__new__(LaneLeases), Leases()
-    step._leases, step._timer = leases, None
+    step._leases, step._timers = leases, []
     step.stop(consumer)
     assert deselected == ["orders.BTCUSDT"]
     return leases
