@@ -1,4 +1,4 @@
-"""The control path of the private stream: who is connected, and what goes wrong for them."""
+"""The control path of the streams: who is connected, and what goes wrong for them."""
 
 from order_manager.paper.control_views import BadRequest, Json, at_least, chance, integer
 from order_manager.paper.exchange import Exchange
@@ -9,7 +9,10 @@ _AT_THE_DOOR = ("disconnect", "refuse")
 
 
 def streams(exchange: Exchange, params: Json, now_ms: int) -> Json:
-    """The open connections, oldest first, with the number of messages per topic."""
+    """The open connections, oldest first, with the number of messages per topic.
+
+    A public connection has its category as account; the counts of opened and refused are private ones.
+    """
     hub = exchange.streams
     rows = [
         {
@@ -22,7 +25,10 @@ def streams(exchange: Exchange, params: Json, now_ms: int) -> Json:
             "queued": len(connection.queue),
             "held": len(connection.held),
         }
-        for connection in sorted(hub.connections, key=lambda connection: connection.opened_ms)
+        for connection in sorted(
+            hub.connections | exchange.public_streams.connections,
+            key=lambda connection: connection.opened_ms,
+        )
     ]
     return {"connections": rows, "opened": hub.opened, "refused": hub.refused}
 
@@ -32,7 +38,8 @@ def add_stream_fault(exchange: Exchange, params: Json, now_ms: int) -> Json:
     hub = exchange.streams
     kind, account = params.get("kind"), str(params.get("account") or "")
     if kind == "disconnect":
-        return show_stream_faults(exchange, params, now_ms) | {"disconnected": hub.disconnect(account)}
+        cut = hub.disconnect(account) + exchange.public_streams.disconnect(account)
+        return show_stream_faults(exchange, params, now_ms) | {"disconnected": cut}
     if kind == "refuse":
         for_ms = integer(params, "for_ms", 0)
         refusal = hub.faults.refusal

@@ -246,6 +246,17 @@ def test_unsubscribing_ends_a_topic(control: Control) -> None:
         assert len(stream.told("tickers.BTCUSDT")) == 1
 
 
+def test_public_connections_are_listed_and_can_be_cut(control: Control) -> None:
+    with StreamClient(control.url, path=LINEAR) as one, StreamClient(control.url, path=SPOT) as two:
+        subscribe(one, "tickers.BTCUSDT")
+        assert two.ask(op="ping")["success"] is True
+        rows = {row["account"]: row["topics"] for row in control.get("streams")["connections"]}
+        assert rows == {"linear": {"tickers.BTCUSDT": 1}, "spot": {}}
+        assert control.post("stream-faults", kind="disconnect", account="linear")["disconnected"] == 1
+        one.wait_closed()
+        two.settle()
+
+
 def test_moving_prices_are_told_as_they_move() -> None:
     interval = ("--price-interval-ms", "20")
     with running_exchange(*interval) as (url, process), StreamClient(url, path=LINEAR) as stream:
