@@ -17,7 +17,7 @@ from order_manager.domain.orders import Order
 from order_manager.domain.portfolio import OURS, View, with_portfolio
 from order_manager.domain.positions import PositionMode
 from order_manager.domain.signals import Signal
-from order_manager.domain.state import Market, TradingMode, TradingState
+from order_manager.domain.state import Market, TradingMode, TradingState, stricter_mode
 
 # The part of the state's other_exposure that is open orders; asked only beside a Position Manager's numbers.
 _OTHER_ORDERS = Prepared(
@@ -29,7 +29,6 @@ _OTHER_ORDERS = Prepared(
 """,
     symbol="text",
 )
-STRICTNESS = {TradingMode.ACTIVE: 0, TradingMode.REDUCING: 1, TradingMode.HALTED: 2}
 
 
 class Decision:
@@ -46,9 +45,8 @@ class Decision:
     ) -> TradingState:
         """`open_orders` are the symbol's: while the lane is held nobody else can change them."""
         row = lane_sql.STATE(self._connection, {"symbol": self._symbol}).mappings().one()
-        modes = (TradingMode(self._account["mode"]), TradingMode(row["lane_mode"]))
         state = TradingState(
-            mode=max(modes, key=STRICTNESS.__getitem__),
+            mode=stricter_mode(TradingMode(self._account["mode"]), TradingMode(row["lane_mode"])),
             instrument=instrument,
             market=market,
             position=position_from(

@@ -19,6 +19,11 @@ class TradingMode(StrEnum):
     HALTED = "halted"
 
 
+def stricter_mode(one: TradingMode, other: TradingMode) -> TradingMode:
+    """Of the account's and the symbol's, the one that counts."""
+    return max(one, other, key=[TradingMode.ACTIVE, TradingMode.REDUCING, TradingMode.HALTED].index)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Market:
     """A symbol's prices, in quote per base, at `at`."""
