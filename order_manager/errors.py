@@ -3,6 +3,7 @@
 OrderManagerError
 + SettingsInvalid           mend the named variable and start again
 + MalformedMessage          dead-letter it
++ NotConfirmed              the broker may have it or not: send it again, repeats are dropped
 + PositionManagerAway       decide without it as the settings say, and ask again next time
 + LaneLost                  stop at once: another process may own the symbol by now
 + ExchangeError(ret_code)
@@ -44,6 +45,10 @@ class MalformedMessage(OrderManagerError):
 
 class LaneLost(OrderManagerError):
     """The session that holds a symbol's lane is gone, and with it the right to act on the symbol."""
+
+
+class NotConfirmed(OrderManagerError):
+    """The broker did not say that it has a message; it may have it all the same."""
 
 
 class PositionManagerAway(OrderManagerError):

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, Engine, RowMapping, Select, Table, func, nulls_last, or_, select, true
@@ -79,7 +80,7 @@ def list_orders(
     # The id settles ties, in the same direction, so that (created_at, id) can be walked either way.
     tie = orders.c.id.desc() if is_descending else orders.c.id.asc()
     query = select(orders).where(*conditions).order_by(primary, tie)
-    rows, total = _page(engine, query, orders, conditions, page)
+    rows, total = page_of(engine, query, orders, conditions, page)
     return [order_from(row) for row in rows], total
 
 
@@ -103,7 +104,7 @@ def list_positions(
     if mode is not None:
         conditions.append(positions.c.mode == mode.value)
     query = select(positions).where(*conditions).order_by(positions.c.asset, positions.c.mode)
-    rows, total = _page(engine, query, positions, conditions, page)
+    rows, total = page_of(engine, query, positions, conditions, page)
     return [stored_position(row) for row in rows], total
 
 
@@ -153,13 +154,14 @@ def _is_uuid(value: str) -> bool:
         return False
 
 
-def _page(
+def page_of(
     engine: Engine,
-    query: Select[tuple[object, ...]],
+    query: Select[Any],
     table: Table,
     conditions: Sequence[ColumnElement[bool]],
     page: Page,
 ) -> tuple[Sequence[RowMapping], int]:
+    """The rows of one page of `query`, and how many rows of `table` meet `conditions`."""
     with engine.connect() as connection:
         rows = connection.execute(query.limit(page.limit).offset(page.offset)).mappings().all()
         if len(rows) < page.limit and (rows or page.offset == 0):

@@ -1,23 +1,31 @@
 """What hears the exchange and what asks it, put together with the tasks that they send."""
 
+from collections.abc import Callable, Mapping
 from functools import partial
 
 from order_manager.bybit import wire, wire_account
 from order_manager.bybit.client import BALANCE_COIN, balance_rule
+from order_manager.domain.exchange import Update
 from order_manager.domain.orders import Category
-from order_manager.services.receive_updates import UpdateReceiver
+from order_manager.services.receive_updates import DeadLetters, Row, UpdateReceiver
 from order_manager.services.sync_orders import Syncing
 from order_manager.tasks.sending import send_discover_symbols, send_open_symbol, wake
 from order_manager.wiring import Runtime, runtime
 
 
-def update_receiver(rt: Runtime) -> UpdateReceiver:
-    """For the process that hears the exchange; safe for several threads."""
+def update_receiver(
+    rt: Runtime,
+    *,
+    dead_letters: DeadLetters | None = None,
+    readers: Mapping[str, Callable[[Row], Update]] | None = None,
+) -> UpdateReceiver:
+    """For the process that hears the exchange; safe for several threads. It reads Bybit's own objects."""
     category = Category(rt.settings.bybit_category)
     return UpdateReceiver(
         store=rt.updates,
-        dead_letters=rt.inbox,
-        readers={
+        dead_letters=dead_letters or rt.inbox,
+        readers=readers
+        or {
             "order": partial(wire.order_report, category=category),
             "execution": partial(wire.execution, category=category),
             "position": partial(wire_account.position_report, category=category),

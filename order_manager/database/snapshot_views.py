@@ -1,0 +1,52 @@
+"""Snapshots of a position over time, for the REST API."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, Engine, exists, select
+
+from order_manager.database.queries import Page, page_of
+from order_manager.database.tables import position_snapshots, positions
+from order_manager.domain.positions import PositionMode
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredSnapshot:
+    """As it was taken: in the words of the interface, with the losses that were told of."""
+
+    taken_at: datetime
+    values: Mapping[str, Any]
+
+
+def list_snapshots(
+    engine: Engine,
+    symbol: str,
+    *,
+    mode: PositionMode | None,
+    taken_from: datetime | None,
+    taken_to: datetime | None,
+    is_descending: bool,
+    page: Page,
+) -> tuple[list[StoredSnapshot], int]:
+    """One page of the symbol's snapshots by their moment, and how many there are on all pages."""
+    snapshots = position_snapshots.c
+    conditions: list[ColumnElement[bool]] = [snapshots.asset == symbol]
+    if mode is not None:
+        conditions.append(snapshots.mode == mode.value)
+    if taken_from is not None:
+        conditions.append(snapshots.taken_at >= taken_from)
+    if taken_to is not None:
+        conditions.append(snapshots.taken_at <= taken_to)
+    columns = (snapshots.taken_at, snapshots.id)
+    order = [column.desc() if is_descending else column.asc() for column in columns]
+    query = select(snapshots.taken_at, snapshots.snapshot).where(*conditions).order_by(*order)
+    rows, total = page_of(engine, query, position_snapshots, conditions, page)
+    return [StoredSnapshot(taken_at=row["taken_at"], values=row["snapshot"]) for row in rows], total
+
+
+def has_position(engine: Engine, symbol: str) -> bool:
+    """Whether we keep a position of the symbol, flat or not."""
+    with engine.connect() as connection:
+        return bool(connection.execute(select(exists().where(positions.c.asset == symbol))).scalar())
