@@ -11,6 +11,8 @@ from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
+from order_manager.errors import NotConfirmed
+
 log = structlog.get_logger(__name__)
 
 MAX_SHOWN = 200  # characters of what somebody sent
@@ -52,6 +54,7 @@ def install(app: Flask) -> None:
     app.register_error_handler(HTTPException, _from_http)
     app.register_error_handler(DBAPIError, _from_database)
     app.register_error_handler(PoolTimeout, _from_database)
+    app.register_error_handler(NotConfirmed, _from_broker)
     app.register_error_handler(Exception, _unexpected)
 
 
@@ -88,6 +91,14 @@ def _from_database(error: Exception) -> Response:
     log.warning("database_unavailable", error=str(error).partition("\n")[0])
     message = "the database does not answer; ask again in a moment"
     response = _answer(HTTPStatus.SERVICE_UNAVAILABLE, "database_unavailable", message, {})
+    response.headers["Retry-After"] = "1"
+    return response
+
+
+def _from_broker(error: NotConfirmed) -> Response:
+    log.warning("broker_unavailable", error=str(error))
+    message = "the broker did not confirm; ask again in a moment"
+    response = _answer(HTTPStatus.SERVICE_UNAVAILABLE, "broker_unavailable", message, {})
     response.headers["Retry-After"] = "1"
     return response
 

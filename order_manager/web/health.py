@@ -2,24 +2,61 @@
 
 from datetime import UTC, datetime
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Literal
 
-from flask import Blueprint
+from flask_openapi3 import APIBlueprint, Tag
 
 from order_manager.domain.events import iso
+from order_manager.web.answers import Answer, Moment, Problem
 from order_manager.web.context import current_dependencies, current_runtime
 from order_manager.web.dependencies import State
+from order_manager.web.resources import operation_id
 
-blueprint = Blueprint("health", __name__)
+# No Resource: a probe answers whatever a prober's query says.
+blueprint = APIBlueprint(
+    "probes",
+    __name__,
+    abp_tags=[Tag(name="probes", description="For whoever watches the process; no key needed")],
+    abp_responses={500: Problem},
+    operation_id_callback=operation_id,
+)
 
 
-@blueprint.get("/live")
+class Alive(Answer):
+    status: Literal["alive"]
+    service: str
+    timestamp: Moment
+
+
+class Health(Answer):
+    status: Literal["healthy", "unhealthy"]
+    service: str
+    database_connected: bool
+    queue_connected: bool
+    timestamp: Moment
+
+
+class DependencyStates(Answer):
+    database: State
+    rabbitmq: State
+    redis: State
+    bybit_api: State
+    ws_gateway: State
+
+
+class Ready(Answer):
+    status: Literal["ready", "not_ready"]
+    timestamp: Moment
+    dependencies: DependencyStates
+
+
+@blueprint.get("/live", responses={200: Alive})
 def live() -> dict[str, Any]:
     """The process answers; nothing else is asked."""
     return {"status": "alive", "service": current_runtime().settings.service_name, "timestamp": _now()}
 
 
-@blueprint.get("/health")
+@blueprint.get("/health", responses={200: Health, 503: Health})
 def health() -> tuple[dict[str, Any], HTTPStatus]:
     """503 without the database or the broker."""
     dependencies = current_dependencies()
@@ -35,7 +72,7 @@ def health() -> tuple[dict[str, Any], HTTPStatus]:
     return body, _status(is_healthy)
 
 
-@blueprint.get("/ready")
+@blueprint.get("/ready", responses={200: Ready, 503: Ready})
 def ready() -> tuple[dict[str, Any], HTTPStatus]:
     """503 when something that trading needs is configured and does not answer."""
     dependencies = current_dependencies()

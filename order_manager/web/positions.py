@@ -2,9 +2,9 @@
 
 from collections.abc import Callable, Sequence
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Literal
 
-from flask import Blueprint, request
+from pydantic import Field
 
 from order_manager.database import queries
 from order_manager.database.queries import StoredPosition
@@ -14,22 +14,61 @@ from order_manager.domain.positions import PositionMode
 from order_manager.domain.state import PositionSource
 from order_manager.errors import PositionManagerAway
 from order_manager.partners.position_manager import PositionManager
+from order_manager.web.answers import Answer, Moment, Number, Pagination, Problem
 from order_manager.web.context import current_runtime
 from order_manager.web.errors import ApiError, not_found
-from order_manager.web.paging import page_from, pagination_json
-from order_manager.web.parameters import SYMBOL, Parameters
+from order_manager.web.paging import Paged
+from order_manager.web.parameters import SYMBOL, Parameters, Symbol
+from order_manager.web.resources import Resource
 
-blueprint = Blueprint("positions", __name__, url_prefix="/api/v1/positions")
+blueprint = Resource("positions", prefix="/api/v1/positions", about="What is held, now and over time")
 
 
-@blueprint.get("")
-def list_positions() -> dict[str, Any]:
+class PositionFields(Answer):
+    asset: str
+    mode: PositionMode
+    side: Literal["long", "short", "both", "flat"]
+    size: Number = Field(description="base, signed; net of both legs in hedge mode")
+    average_entry_price: Number | None
+    long_size: Number | None
+    long_average_price: Number | None
+    short_size: Number | None = Field(description="zero or more")
+    short_average_price: Number | None
+    realized_pnl: Number | None = Field(description="quote, after fees")
+    fees: Number | None = Field(description="quote, already deducted from realized_pnl")
+    unrealized_pnl: Number | None = Field(description="quote, at mark_price, before the fees of closing")
+    mark_price: Number | None
+    created_at: Moment | None
+    updated_at: Moment | None
+
+
+class Position(PositionFields):
+    source: PositionSource | None = Field(None, description="only where a Position Manager is configured")
+
+
+class Positions(Answer):
+    positions: list[PositionFields]
+    pagination: Pagination
+    source: PositionSource | None = Field(None, description="only where a Position Manager is configured")
+
+
+class PositionsQuery(Paged):
+    asset: Symbol | None = None
+    mode: PositionMode | None = None
+
+
+class PositionPath(Parameters):
+    asset: Symbol
+
+
+class PositionQuery(Parameters):
+    mode: PositionMode | None = Field(None, description="the account's where it is left out")
+
+
+@blueprint.get("", responses={200: Positions})
+def list_positions(query: PositionsQuery) -> dict[str, Any]:
     """Positions by asset and mode; a flat one stays listed for its realized PnL."""
-    parameters = Parameters(request.args)
-    symbol = parameters.symbol("asset")
-    mode = parameters.choice("mode", PositionMode)
-    page = page_from(parameters)
-    parameters.check()
+    symbol, mode, page = query.asset, query.mode, query.page
     theirs = _theirs(lambda manager: manager.holdings())
     if theirs is not None:
         wanted = [one for one in theirs if symbol in {None, one.symbol} and mode in {None, _mode(one)}]
@@ -38,15 +77,13 @@ def list_positions() -> dict[str, Any]:
     else:
         found, total = queries.list_positions(current_runtime().engine, symbol=symbol, mode=mode, page=page)
         listed, source = [_stored_json(stored) for stored in found], PositionSource.OURS
-    return _told_by(source, {"positions": listed, "pagination": pagination_json(page, total)})
+    return _told_by(source, {"positions": listed, "pagination": query.pagination(total)})
 
 
-@blueprint.get("/<asset>")
-def get_position(asset: str) -> dict[str, Any]:
+@blueprint.get("/<asset>", responses={200: Position, 404: Problem})
+def get_position(path: PositionPath, query: PositionQuery) -> dict[str, Any]:
     """The asset's position, in the account's mode unless `mode` says otherwise."""
-    parameters = Parameters(request.args)
-    mode = parameters.choice("mode", PositionMode)
-    parameters.check()
+    asset, mode = path.asset, query.mode
     if SYMBOL.fullmatch(asset) is None:
         raise not_found("position", "asset", asset)
     theirs = _theirs(lambda manager: _known(manager.find(asset)))

@@ -1,33 +1,64 @@
 """Sync on demand: a POST has lanes compared with the exchange and waits a while for the result."""
 
-import json
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID
 
-from flask import Blueprint, request
-from werkzeug.datastructures import MultiDict
+from pydantic import ConfigDict, Field
 
 from order_manager.services.sync_orders import SyncScope, start_sync, sync_json, wait_for_sync
 from order_manager.tasks.exchange_updates import build_syncing
+from order_manager.web.answers import Answer, Moment, Problem
 from order_manager.web.context import current_runtime
 from order_manager.web.errors import ApiError, not_found
-from order_manager.web.parameters import Parameters
+from order_manager.web.parameters import Id, Parameters, Symbol
+from order_manager.web.resources import CHANGING, Resource
 
-blueprint = Blueprint("sync", __name__, url_prefix="/api/v1/sync")
+blueprint = Resource("sync", prefix="/api/v1/sync", about="Comparisons with the exchange on demand")
 
 WAIT_S = 8.0
 
-Answer = tuple[dict[str, Any], int]
+Reply = tuple[dict[str, Any], int]
 
 
-@blueprint.post("")
-def post_sync() -> Answer:
-    """`scope` and `asset` in the query or as JSON; 202 with a task_id where it takes longer."""
-    parameters = Parameters(_given())
-    scope = parameters.choice("scope", SyncScope) or SyncScope.ACTIVE
-    asset = parameters.symbol("asset")
-    parameters.check()
+class SyncError(Answer):
+    asset: str
+    error: str
+
+
+class Sync(Answer):
+    task_id: str
+    status: Literal["completed", "partial", "failed"]
+    sync_id: str
+    scope: SyncScope
+    asset: str | None
+    assets: list[str]
+    pending_assets: list[str]
+    synced_orders: int = Field(description="looked at")
+    updated_orders: int = Field(description="changed")
+    position_discrepancies: int = Field(description="corrected")
+    errors: list[SyncError]
+    timestamp: Moment = Field(description="when it was asked for")
+
+
+class SyncRequest(Parameters):
+    """Each in the query or in the body."""
+
+    model_config = ConfigDict(openapi_extra={"required": False})  # type: ignore[typeddict-unknown-key]
+
+    scope: SyncScope | None = Field(None, description="active where it is left out")
+    asset: Symbol | None = None
+
+
+class SyncPath(Parameters):
+    task_id: Id
+
+
+@blueprint.post("", responses={200: Sync, 202: Sync, 404: Problem, 409: Problem, **CHANGING})
+def post_sync(query: SyncRequest, body: SyncRequest) -> Reply:
+    """Compare with the exchange now; 202 with a task_id where it takes longer."""
+    scope = query.scope or body.scope or SyncScope.ACTIVE
+    asset = query.asset or body.asset
     runtime = current_runtime()
     if runtime.settings.enable_dry_run:
         message = "a dry run has nothing at the exchange to compare with"
@@ -41,36 +72,19 @@ def post_sync() -> Answer:
     return _answer(result)
 
 
-@blueprint.get("/<task_id>")
-def get_sync(task_id: str) -> Answer:
+@blueprint.get("/<task_id>", responses={200: Sync, 202: Sync, 404: Problem})
+def get_sync(path: SyncPath) -> Reply:
     """How far a sync is."""
-    Parameters(request.args).check()
-    run = current_runtime().sync_runs.find(task_id) if _is_uuid(task_id) else None
+    run = current_runtime().sync_runs.find(path.task_id) if _is_uuid(path.task_id) else None
     if run is None:
-        raise not_found("sync", "task_id", task_id)
+        raise not_found("sync", "task_id", path.task_id)
     return _answer(sync_json(run))
 
 
-def _answer(result: dict[str, Any]) -> Answer:
+def _answer(result: dict[str, Any]) -> Reply:
     is_running = bool(result["pending_assets"]) and not result["errors"]
-    return {"task_id": result["sync_id"], **result}, (
-        HTTPStatus.ACCEPTED if is_running else HTTPStatus.OK
-    ).value
-
-
-def _given() -> MultiDict[str, str]:
-    """The query's parameters and those of the body's object; null is left out."""
-    given = MultiDict(request.args)
-    if not request.get_data():
-        return given
-    body = request.get_json(silent=True, force=True)
-    if not isinstance(body, dict):
-        message = 'the body must be a JSON object, like {"scope": "active", "asset": "BTCUSDT"}'
-        raise ApiError(HTTPStatus.BAD_REQUEST, "invalid_body", message)
-    for name, value in body.items():
-        if value is not None:
-            given.add(name, value if isinstance(value, str) else json.dumps(value))
-    return given
+    status = HTTPStatus.ACCEPTED if is_running else HTTPStatus.OK
+    return {"task_id": result["sync_id"], **result}, status.value
 
 
 def _is_uuid(text: str) -> bool:

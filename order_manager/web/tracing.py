@@ -44,7 +44,9 @@ def _given(header: str) -> str | None:
 
 def _finish(response: Response) -> Response:
     response.headers[REQUEST_ID] = g.request_id
-    response.headers["Cache-Control"] = "no-store"  # orders and positions are true for a moment only
+    response.headers.setdefault(
+        "Cache-Control", "no-store"
+    )  # orders and positions are true for a moment only
     response.headers["X-Content-Type-Options"] = "nosniff"
     say = log.debug if request.path in PROBES else log.info
     say(

@@ -1,0 +1,170 @@
+"""Signals: what came in, what was decided, why, and what came of it."""
+
+from typing import Any, Literal
+
+from pydantic import ConfigDict, Field
+
+from order_manager.database import event_views, signal_views
+from order_manager.database.event_views import EventFilter
+from order_manager.database.queries import Page
+from order_manager.database.signal_views import (
+    SignalFilter,
+    SignalSort,
+    SignalState,
+    SignalStory,
+    StoredSignal,
+)
+from order_manager.domain.events import iso, order_json, text
+from order_manager.domain.orders import Side
+from order_manager.web.answers import Answer, Moment, Number, Pagination, Problem
+from order_manager.web.context import current_runtime
+from order_manager.web.errors import not_found
+from order_manager.web.events import Event, event_json
+from order_manager.web.orders import Order
+from order_manager.web.paging import MAX_LIMIT, Spanned
+from order_manager.web.parameters import Id, Parameters, Sentence, SignalId, SortOrder, Symbol
+from order_manager.web.resources import Resource
+
+blueprint = Resource("signals", prefix="/api/v1/signals", about="What came in, what was decided, and why")
+
+MAX_SIGNAL_ID = 100
+
+
+class Signal(Answer):
+    signal_id: str
+    seq: int = Field(description="order of arrival")
+    asset: str
+    signal_type: Side
+    amount: Number = Field(description="quote")
+    confidence: Number | None
+    is_urgent: bool
+    snapshot_price: Number | None = Field(description="quote per base, as the model saw it")
+    snapshot_spread: Number | None = Field(description="quote")
+    strategy_id: str | None
+    trace_id: str
+    attempt: int = Field(description="a signal that failed may be sent again")
+    state: SignalState
+    code: str | None = Field(description="why it was rejected or failed")
+    reason: str | None
+    timestamp: Moment | None = Field(description="the sender's")
+    received_at: Moment
+    decided_at: Moment | None
+    finished_at: Moment | None
+
+
+class Signals(Answer):
+    signals: list[Signal]
+    pagination: Pagination
+
+
+class Check(Answer):
+    rule: str
+    limit: str
+    value: str
+    passed: bool
+
+
+class Decision(Answer):
+    """Beside these: for a plan what to place, amend and cancel, for a rejection its code, limit and value."""
+
+    model_config = ConfigDict(extra="allow")
+
+    outcome: Literal["plan", "rejection"]
+    inputs: dict[str, Any] = Field(description="the market, what was held and open, the balance")
+    checks: list[Check] = Field(description="each rule with its numbers, in the order of checking")
+
+
+class RelatedOrder(Order):
+    relation: Literal["placed", "cancelled", "amended"]
+
+
+class SignalDetail(Signal):
+    decision: Decision | None = Field(description="null where none was taken")
+    orders: list[RelatedOrder]
+    events: list[Event] = Field(description="of the signal and of its orders, oldest first")
+    message: str = Field(description="as it came")
+
+
+class SignalsQuery(Spanned):
+    asset: Symbol | None = None
+    state: SignalState | None = None
+    code: Id | None = Field(None, description="why it was rejected or failed")
+    strategy_id: Sentence | None = None
+    signal_id: SignalId | None = None
+    sort_by: SignalSort = SignalSort.RECEIVED_AT
+    sort_order: SortOrder = SortOrder.DESC
+
+
+class SignalPath(Parameters):
+    signal_id: SignalId
+
+
+@blueprint.get("", responses={200: Signals})
+def list_signals(query: SignalsQuery) -> dict[str, Any]:
+    """Signals, the last to arrive first unless sorted otherwise; the dates are those of their arrival."""
+    wanted = SignalFilter(
+        symbol=query.asset,
+        state=query.state,
+        code=query.code,
+        strategy_id=query.strategy_id,
+        signal_id=query.signal_id,
+        received_from=query.date_from,
+        received_to=query.date_to,
+    )
+    found, total = signal_views.list_signals(
+        current_runtime().engine,
+        wanted,
+        sort=query.sort_by,
+        is_descending=query.sort_order is SortOrder.DESC,
+        page=query.page,
+    )
+    return {"signals": [_signal_json(one) for one in found], "pagination": query.pagination(total)}
+
+
+@blueprint.get("/<path:signal_id>", responses={200: SignalDetail, 404: Problem})
+def get_signal(path: SignalPath) -> dict[str, Any]:
+    """One signal with its decision, its orders, its events and its message."""
+    engine, signal_id = current_runtime().engine, path.signal_id
+    # A signal_id may hold what is not printable, but nothing that the database would refuse to look for.
+    is_possible = len(signal_id) <= MAX_SIGNAL_ID and "\x00" not in signal_id
+    story = signal_views.find_signal(engine, signal_id) if is_possible else None
+    if story is None:
+        raise not_found("signal", "signal_id", signal_id)
+    events, _ = event_views.list_events(
+        engine, EventFilter(signal_id=signal_id), is_descending=False, page=Page(limit=MAX_LIMIT, offset=0)
+    )
+    return {**_story_json(story), "events": [event_json(event) for event in events]}
+
+
+def _story_json(story: SignalStory) -> dict[str, Any]:
+    return {
+        **_signal_json(story.stored),
+        "decision": story.decision,
+        "orders": [{**order_json(order), "relation": relation} for relation, order in story.orders],
+        "message": story.message,
+    }
+
+
+def _signal_json(stored: StoredSignal) -> dict[str, Any]:
+    signal = stored.signal
+    return {
+        "signal_id": signal.signal_id,
+        "seq": stored.seq,
+        "asset": signal.symbol,
+        "signal_type": signal.side.value,
+        "amount": text(signal.notional),
+        "confidence": text(signal.confidence),
+        "is_urgent": signal.is_urgent,
+        "snapshot_price": text(signal.snapshot_price),
+        "snapshot_spread": text(signal.snapshot_spread),
+        "strategy_id": signal.strategy_id,
+        "trace_id": signal.trace_id,
+        "attempt": signal.attempt,
+        "state": stored.state.value,
+        "code": stored.code,
+        "reason": stored.reason,
+        "timestamp": iso(signal.timestamp),
+        "received_at": iso(stored.received_at),
+        "decided_at": iso(stored.decided_at),
+        "finished_at": iso(stored.finished_at),
+    }
