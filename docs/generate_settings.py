@@ -23,7 +23,7 @@ Made by `python docs/generate_settings.py` from `order_manager/settings.py`; do 
 Settings are environment variables. They are read once, when a process starts; a file `.env` in the working
 directory is read too, and the environment wins over it. An empty value counts as not set. A bad value stops
 the start with a line that names the variable. All processes of a fleet need the same values; only
-`ORDERMANAGER_WORKER_SYMBOLS` is one worker's own.
+`ORDERMANAGER_WORKER_SYMBOLS` and `ORDERMANAGER_METRICS_PORT` are one process's own.
 
 `order-manager up` chooses some values by itself where nothing is set: the addresses, ports and passwords of
 the servers that it embeds, the REST API's key and the paper exchange's keys. On the paper exchange it also

@@ -79,6 +79,18 @@ class Settings(BaseSettings):
     log_format: Literal["auto", "json", "console"] = Field(
         "auto", validation_alias=_om("LOG_FORMAT"), description="auto: console on a terminal, else json"
     )
+    metrics_port: int = Field(
+        0,
+        ge=0,
+        le=65535,
+        validation_alias=_om("METRICS_PORT"),
+        description="port of this process's /metrics, 0: none; the REST API has its own on its port",
+    )
+    metrics_host: str = Field(
+        "127.0.0.1",
+        validation_alias=_om("METRICS_HOST"),
+        description="address that it listens on",
+    )
 
     # Bybit
     bybit_api_key: SecretStr = Field(SecretStr(""), validation_alias="BYBIT_API_KEY", description="API key")
