@@ -21,11 +21,11 @@ def settle_prices(house: House) -> None:
     wait_until(lambda: house.paper.listeners() == 1, what="the stream to be followed")
 
 
-def dip(house: House, symbol: str, percent: str = "1.7", **options: str) -> None:
-    """The price falls so far and comes back; buy orders that rest in between fill, by `fill_ratio`."""
+def dip(house: House, symbol: str, *, fill_ratio: str = "1") -> None:
+    """The price falls by 1.7 % and comes back; buy orders that rest in between fill, by `fill_ratio`."""
     price = Decimal(PRICES[symbol])
-    low = (price * (100 - Decimal(percent)) / 100).quantize(Decimal("0.1"))
-    house.paper.set_price(symbol, low, **options)
+    low = (price * Decimal("0.983")).quantize(Decimal("0.1"))
+    house.paper.set_price(symbol, low, fill_ratio=fill_ratio)
     house.paper.set_price(symbol, price)
 
 

@@ -22,7 +22,7 @@ from tests.scenarios.house import House, wait_until
 from tests.scenarios.judge import wait_for_agreement
 from tests.scenarios.signals import limit_signal, market_signal
 
-STORM_S = float(os.environ.get("STORM_S", "5"))  # how long everything goes wrong at once
+STORM_S = float(os.environ.get("STORM_S", "3"))  # how long everything goes wrong at once
 HEDGED = "XRPUSDT"
 
 
@@ -30,7 +30,7 @@ HEDGED = "XRPUSDT"
 def house(house_on_redis: HouseMaker) -> Iterator[House]:
     """One fleet for all of these tests; what is told below comes by the stream unless it is dropped."""
     with house_on_redis(
-        only=FLEET, exchange_options=FROZEN, ORDERMANAGER_RECONCILIATION_INTERVAL="4"
+        only=FLEET, exchange_options=FROZEN, ORDERMANAGER_RECONCILIATION_INTERVAL="2"
     ) as house:
         settle_prices(house)
         yield house
@@ -124,6 +124,7 @@ def test_a_stream_that_repeats_delays_reorders_drops_and_breaks_changes_nothing(
             house.kill(chance.choice(["stream", "lane-1", "lane-2"]))
         time.sleep(0.1)
     house.paper.clear_stream_faults()
+    print(f"storm over, {len(house.paper.orders())} orders, {len(house.paper.fills())} fills")
     wait_until(
         lambda: house.count("trading_signals WHERE state IN ('waiting', 'planned')") == 0,
         what="all signals to end",
