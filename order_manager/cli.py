@@ -61,10 +61,12 @@ def consumer() -> None:
     """Take signals off the broker until stopped."""
     from order_manager.consumer import run_consumer
     from order_manager.logs import configure_logs
+    from order_manager.metrics_server import serve_metrics
     from order_manager.wiring import runtime
 
     rt = _settings(runtime)
     configure_logs(rt.settings, process="consumer")
+    serve_metrics(rt.settings, process="consumer")
     run_consumer(rt)
 
 
@@ -72,11 +74,13 @@ def consumer() -> None:
 def stream() -> None:
     """Follow the exchange's private stream until stopped."""
     from order_manager.logs import configure_logs
+    from order_manager.metrics_server import serve_metrics
     from order_manager.stream import run_stream
     from order_manager.wiring import runtime
 
     rt = _settings(runtime)
     configure_logs(rt.settings, process="stream")
+    serve_metrics(rt.settings, process="stream")
     run_stream(rt)
 
 

@@ -11,6 +11,7 @@ from functools import cache
 from redis import Redis
 from sqlalchemy import Engine
 
+from order_manager import metrics
 from order_manager.bybit.client import BybitClient
 from order_manager.bybit.governor import IP_LIMIT, RedisGovernor
 from order_manager.bybit.hosts import rest_url
@@ -112,6 +113,7 @@ def build_exchange(settings: Settings, *, pause: Callable[[float], None]) -> Byb
         api_secret=settings.bybit_api_secret.get_secret_value(),
         recv_window_ms=settings.recv_window_ms,
         read_timeout_s=settings.exchange_timeout_s,
+        on_call=metrics.count_call,
     )
     return BybitClient(
         transport,

@@ -9,6 +9,7 @@ import structlog
 from tenacity import RetryCallState, Retrying, retry_if_exception, stop_after_attempt
 from tenacity.wait import wait_exponential_jitter
 
+from order_manager import metrics
 from order_manager.bybit.encoding import Value
 from order_manager.bybit.fields import Row, UnknownWireValue, to_ms
 from order_manager.bybit.governor import EVERYTHING, Governor, NoGovernor, family_of
@@ -124,6 +125,7 @@ class Calls:
         while (wait_s := self._governor.acquire(family, max_wait_s=self._max_delay_s)) > 0:
             if wait_s > self._max_delay_s:
                 raise RateLimited(f"{family}: no room in our own budget", retry_after_s=wait_s)
+            metrics.RATE_WAIT.labels(family.partition(":")[0]).inc(wait_s)
             self._pause(wait_s)
             if self._governor.pause_left(family) <= 0:
                 return
@@ -161,9 +163,11 @@ def rows_of(reply: Reply) -> list[dict[str, Any]]:
 
 
 def _log_retry(state: RetryCallState) -> None:
+    endpoint = state.args[0]
+    metrics.RETRIES.labels(endpoint).inc()
     log.info(
         "exchange_retry_scheduled",
-        endpoint=state.args[0] if state.args else None,
+        endpoint=endpoint,
         attempt=state.attempt_number,
         wait_s=round(state.upcoming_sleep, 3),
     )

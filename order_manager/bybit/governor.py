@@ -14,6 +14,8 @@ from typing import Any, Protocol, cast
 import redis
 import structlog
 
+from order_manager import metrics
+
 log = structlog.get_logger()
 
 # Requests per second and UID, before an answer tells the account's own. linear, spot.
@@ -272,9 +274,11 @@ class RedisGovernor:
         except redis.RedisError as error:
             if self._degraded_until is None:
                 log.warning("rate_governor_degraded", error=str(error), share_of_limit="1/4")
+                metrics.GOVERNOR_DEGRADED.labels("redis").set(1)
             self._degraded_until = time.monotonic() + self._retry_redis_after_s
             return None
         if self._degraded_until is not None:
             self._degraded_until = None
             log.info("rate_governor_recovered")
+            metrics.GOVERNOR_DEGRADED.labels("redis").set(0)
         return answer

@@ -26,6 +26,7 @@ from tenacity import (
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
+from order_manager import metrics
 from order_manager.bybit.frames import TOPICS, Batch, FrameUnreadable, parsed
 from order_manager.bybit.signing import sign_stream
 from order_manager.errors import AccessDenied, OrderManagerError, Refused
@@ -114,6 +115,7 @@ class PrivateStream:
                     failures = 0
                 pause_s = self._pause_after(error, failures)
                 failures += 1
+                metrics.STREAM_CONNECTED.labels("private").set(0)
                 self._log_lost(error, pause_s)
             self._stopping.wait(pause_s)
 
@@ -135,6 +137,8 @@ class PrivateStream:
             self._insistent(self._on_gap, "stream subscribed")
             self._subscribed_at, self._is_gap_due = time.monotonic(), False
             log.info("stream_subscribed", topics=TOPICS)
+            metrics.STREAM_CONNECTED.labels("private").set(1)
+            metrics.STREAM_HEARD.labels("private").set_to_current_time()
             self._hand_over(early)
             self._follow(socket)
 
@@ -170,7 +174,9 @@ class PrivateStream:
         while not self._stopping.is_set():
             next_at = pinged_at + (timing.ping_every_s if is_answered else timing.pong_within_s)
             batch = self._gathered(socket, min(max(next_at - time.monotonic(), 0), LOOK_S))
-            is_answered |= batch.frames > 0
+            if batch.frames:
+                is_answered = True
+                metrics.STREAM_HEARD.labels("private").set_to_current_time()
             self._hand_over(batch)
             now = time.monotonic()
             if self._is_gap_due and now >= gap_at + timing.gap_every_s:
@@ -228,6 +234,7 @@ class PrivateStream:
 
     def _log_lost(self, error: Exception, pause_s: float) -> None:
         text = self._redacted(str(error) or type(error).__name__)
+        metrics.STREAM_BREAKS.labels("denied" if _needs_a_person(error) else "lost").inc()
         if _needs_a_person(error):
             log.error("stream_denied", error=text, retry_s=pause_s)
         else:

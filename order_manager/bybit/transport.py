@@ -20,6 +20,7 @@ import urllib3
 from requests.adapters import HTTPAdapter
 from requests.structures import CaseInsensitiveDict
 
+from order_manager import metrics
 from order_manager.bybit.encoding import Value, body_text, query_text
 from order_manager.bybit.retcodes import RATE_LIMIT_EXCEEDED, error_class
 from order_manager.bybit.signing import sign_request
@@ -190,6 +191,10 @@ class Transport:
         limit = headers.get("X-Bapi-Limit", "")
         if limit.isdecimal() and int(limit) > 0:
             self.limits[endpoint] = int(limit)
+            metrics.RATE_LIMIT.labels(endpoint).set(int(limit))
+        left = headers.get("X-Bapi-Limit-Status", "")
+        if left.isdecimal():
+            metrics.RATE_LEFT.labels(endpoint).set(int(left))
         envelope = _envelope(content)
         code = envelope["retCode"] if envelope else 0
         error = error_class(code, endpoint, is_read=is_read)

@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, RowMapping, update
 
+from order_manager import metrics
 from order_manager.database import lane_sql, outbox
 from order_manager.database.prepared import Prepared
 from order_manager.database.rows import order_values, plain, position_from, some
@@ -95,6 +96,8 @@ class Decision:
             },
         )
         self._announce(events)
+        if state == "executed":
+            metrics.end_signal(state)
 
     def record_rejection(
         self,
@@ -114,6 +117,7 @@ class Decision:
             )
         )
         self._announce(events)
+        metrics.end_signal("rejected", code)
 
     def request_cancels(
         self, signal: Signal, cancelled: Sequence[Order], *, reason: str, now: datetime

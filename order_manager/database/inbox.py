@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine, bindparam, delete, exists, func, insert, or_, select, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 
+from order_manager import metrics
 from order_manager.database import outbox
 from order_manager.database.engine import transaction
 from order_manager.database.locks import ARRIVAL_LOCK
@@ -202,6 +203,7 @@ class Inbox:
                 )
                 if ended.rowcount:
                     outbox.add(connection, [signal_event("signal_rejected", signal, rejection, now=now)])
+                    metrics.end_signal("rejected", rejection.code)
 
     def waiting(self, symbol: str, *, limit: int = 500) -> list[Signal]:
         """The symbol's waiting signals, oldest first."""

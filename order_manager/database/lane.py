@@ -16,6 +16,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine, Row, bindparam, delete, func, select, update
 from sqlalchemy.exc import DBAPIError, OperationalError
 
+from order_manager import metrics
 from order_manager.database import lane_sql, outbox
 from order_manager.database.decision import Decision
 from order_manager.database.engine import transaction
@@ -238,6 +239,8 @@ class Lane(LaneUpkeep):
             },
         ).scalar_one()
         self._fresh.append((int(number), event))
+        if is_last:
+            metrics.end_signal("executed")
 
     def record_order(
         self,
@@ -305,6 +308,7 @@ class Lane(LaneUpkeep):
             )
             outbox.add(self._connection, events)
         self.has_events = self.has_events or bool(events or refused)
+        metrics.end_signal(state, code)
 
     # Events
 

@@ -9,6 +9,7 @@ from sqlalchemy import Connection, RowMapping, insert
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.exc import InterfaceError, OperationalError
 
+from order_manager import metrics
 from order_manager.database import outbox, upkeep_sql
 from order_manager.database.engine import transaction
 from order_manager.database.rows import order_from, order_values, position_from, position_values, some
@@ -166,6 +167,7 @@ class LaneUpkeep:
             )
             outbox.add(self._connection, events)
         self.has_events = self.has_events or bool(events)
+        metrics.POSITIONS_CORRECTED.labels("size" if difference.is_of_size else "price", source).inc()
 
     def recount(self, base_coin: str) -> Recount:
         """Add up the fills and the adjustments; on spot, fees in `base_coin` are not held."""
@@ -210,6 +212,9 @@ class LaneUpkeep:
             },
         )
         self.reconcile_requested_at = self.validate_requested_at = None
+        metrics.RECONCILIATIONS.labels("complete").inc()
+        metrics.ORDERS_RECONCILED.labels("seen").inc(seen)
+        metrics.ORDERS_RECONCILED.labels("corrected").inc(corrected)
 
     def dismiss_reconciliation(self) -> None:
         """There is nothing to compare with; what is known stays as it was known."""
@@ -218,3 +223,4 @@ class LaneUpkeep:
 
     def fail_reconciliation(self, error: str) -> None:
         self._connection.execute(upkeep_sql.RECONCILE_FAILED, {"id": self.lane_id, "error": error[:500]})
+        metrics.RECONCILIATIONS.labels("incomplete").inc()

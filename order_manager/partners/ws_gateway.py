@@ -6,6 +6,8 @@ from collections.abc import Callable
 import requests
 import structlog
 
+from order_manager import metrics
+
 log = structlog.get_logger(__name__)
 
 CHANNELS = ("order", "position", "balance")
@@ -85,6 +87,7 @@ class GatewaySubscriptions:
         if not self._is_subscribed[channel]:
             log.info("gateway_subscribed", channel=channel, http_status=answer.status_code)
         self._is_subscribed[channel] = True
+        metrics.GATEWAY_SUBSCRIBED.labels(channel).set(1)
         return True
 
     def _failed(self, channel: str, error: str) -> None:
@@ -92,6 +95,7 @@ class GatewaySubscriptions:
         if self._is_subscribed[channel] is not False:
             log.warning("gateway_subscription_failed", channel=channel, error=error[:300], retry_s=RETRY_S)
         self._is_subscribed[channel] = False
+        metrics.GATEWAY_SUBSCRIBED.labels(channel).set(0)
 
     def _announce_gap(self, subscribed: set[str]) -> bool:
         if not self._missed & subscribed:

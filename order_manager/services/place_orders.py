@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 
 import structlog
 
+from order_manager import metrics
 from order_manager.domain.events import Event, order_event, signal_event
 from order_manager.domain.orders import Order, OrderStatus
 from order_manager.domain.state import Market, Rejection
@@ -88,11 +89,13 @@ def _place(
         is_last=is_last,
         now=now,
     )
+    latency_s = (now - waiting.received_at).total_seconds()
+    metrics.ACCEPTANCE.observe(latency_s)
     log.info(
         "order_accepted",
         client_order_id=order.client_order_id,
         exchange_order_id=acceptance.exchange_order_id,
-        latency_s=round((now - waiting.received_at).total_seconds(), 6),
+        latency_s=round(latency_s, 6),
     )
     return accepted
 

@@ -5,6 +5,7 @@ from typing import Protocol
 
 import structlog
 
+from order_manager import metrics
 from order_manager.domain.events import Event
 from order_manager.services.ports import Lane, Publisher
 
@@ -34,7 +35,10 @@ def publish_rows(rows: Sequence[tuple[int, Event]], *, publisher: Publisher, out
     try:
         publisher.publish(event for _, event in rows)
     except Exception as error:  # noqa: BLE001 - whatever the broker's library raises, the outbox keeps them
+        metrics.EVENTS_KEPT_BACK.inc()
         log.warning("events_kept_back", symbol=rows[0][1].symbol, count=len(rows), error=repr(error))
         return False
+    for _, event in rows:
+        metrics.EVENTS_PUBLISHED.labels(event.event_type).inc()
     outbox.mark_published([number for number, _ in rows])
     return True

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 import structlog
 
+from order_manager import metrics
 from order_manager.domain.events import Event, malformed_event
 from order_manager.domain.signals import Signal
 from order_manager.errors import MalformedMessage
@@ -80,6 +81,7 @@ class SignalReceiver:
 
     def _receive(self, signal: Signal, body: str) -> None:
         received = self._store.receive(signal, body)
+        metrics.SIGNALS_RECEIVED.labels(str(received.receipt)).inc()
         if received.receipt == "duplicate":
             log.info("signal_duplicate_dropped", state=received.state)
             if received.state not in {"waiting", "planned"}:
@@ -120,6 +122,7 @@ class SignalReceiver:
             headers=headers,
             events=events,
         )
+        metrics.SIGNALS_RECEIVED.labels("malformed").inc()
         log.warning(
             "signal_dead_lettered",
             dead_letter=number,

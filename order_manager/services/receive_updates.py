@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 import structlog
 
+from order_manager import metrics
 from order_manager.domain.exchange import Update
 from order_manager.errors import UnreadableAnswer
 
@@ -83,6 +84,7 @@ class UpdateReceiver:
                 self._set_aside(topic, row, error, source)
         if not updates:
             return
+        metrics.UPDATES_RECEIVED.labels(source, topic).inc(len(updates))
         for symbol in sorted(self._store.store(updates, source=source, received_at=received_at)):
             (self._wake if self._has_lane(symbol) else self._open_symbol)(symbol)
 
@@ -117,6 +119,7 @@ class UpdateReceiver:
             body=json.dumps(row, default=str).encode(),
             headers={},
         )
+        metrics.UPDATES_UNREADABLE.labels(source, topic).inc()
         log.error("update_unreadable", topic=topic, dead_letter=number, error=error.message)
         symbol = row.get("symbol")
         if isinstance(symbol, str):

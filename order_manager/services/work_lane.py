@@ -4,6 +4,7 @@ from datetime import timedelta
 
 import structlog
 
+from order_manager import metrics
 from order_manager.errors import AccessDenied, ExchangeError, RateLimited, Retryable
 from order_manager.services.apply_updates import apply_updates
 from order_manager.services.desk import Desk
@@ -67,6 +68,7 @@ def _reconcile(lane: Lane, desk: Desk) -> None:
 
 
 def _block(lane: Lane, error: ExchangeError, desk: Desk) -> None:
+    metrics.LANE_BLOCKS.labels(type(error).__name__).inc()
     now = desk.now()
     if isinstance(error, Retryable):
         wait_s = error.retry_after_s if isinstance(error, RateLimited) else desk.patience.retry_s

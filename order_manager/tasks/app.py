@@ -8,6 +8,7 @@ from celery import Celery, signals
 from order_manager.logs import configure_logs
 from order_manager.queues import MAINTENANCE
 from order_manager.settings import load_settings
+from order_manager.tasks import measuring as measuring  # connects its signals
 from order_manager.tasks.lane_leases import LaneLeases
 
 CATCH_UP = ("discover_symbols", "validate_positions", "refresh_instruments")

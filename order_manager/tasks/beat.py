@@ -1,10 +1,13 @@
 """Beat that may run twice: only the one that holds the lock sends, the others stand by."""
 
+import os
+import socket
 from typing import Any
 
 import structlog
 from celery.beat import PersistentScheduler
 
+from order_manager import metrics
 from order_manager.database.engine import connect
 from order_manager.database.leadership import Leadership
 from order_manager.database.locks import BEAT_LOCK
@@ -30,9 +33,14 @@ class LeaderScheduler(PersistentScheduler):  # type: ignore[misc]
             engine = connect(settings.postgres_url, pool_size=1, session_timeout_s=settings.session_timeout_s)
             self._leadership = Leadership(engine, lock=(BEAT_LOCK, 0))
         super().__init__(*args, lazy=lazy, **kwargs)
+        if not lazy:
+            for name, entry in self.schedule.items():
+                metrics.SCHEDULE_INTERVAL.labels(name).set(entry.schedule.run_every.total_seconds())
+                metrics.SCHEDULE_SENT.labels(name).set(entry.last_run_at.timestamp())
 
     def tick(self, *args: Any, **kwargs: Any) -> float:
         """Sends at most one entry; returns the seconds until the next look."""
+        metrics.HEARTBEAT.labels("beat").set_to_current_time()
         if not self._leads():
             return LOOK_S
         return min(super().tick(*args, **kwargs), LOOK_S)
@@ -41,6 +49,11 @@ class LeaderScheduler(PersistentScheduler):  # type: ignore[misc]
         # Between tick's look and here beat may have waited for the broker, long enough to be replaced.
         if self._leads():
             super().apply_entry(entry, producer=producer)
+
+    def apply_async(self, entry: Any, *args: Any, **kwargs: Any) -> Any:
+        result = super().apply_async(entry, *args, **kwargs)  # raises when the broker does not take it
+        metrics.SCHEDULE_SENT.labels(entry.name).set_to_current_time()
+        return result
 
     def sync(self) -> None:
         """Save the schedule. A file that cannot be saved costs a run too many at the next start, not beat."""
@@ -58,4 +71,5 @@ class LeaderScheduler(PersistentScheduler):  # type: ignore[misc]
         if is_leading is not self._is_leading:
             self._is_leading = is_leading
             log.info("beat_leading" if is_leading else "beat_standing_by")
+            metrics.BEAT_LEADING.labels(f"{socket.gethostname()}:{os.getpid()}").set(is_leading)
         return is_leading

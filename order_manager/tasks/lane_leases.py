@@ -9,6 +9,7 @@ from typing import Any
 import structlog
 from celery import bootsteps
 
+from order_manager import metrics
 from order_manager.database.engine import connect
 from order_manager.database.leases import WorkerLeases
 from order_manager.queues import ANCHOR, symbol_queue
@@ -69,6 +70,7 @@ class LaneLeases(bootsteps.StartStopStep):  # type: ignore[misc]
             self._wake(consumer, symbol)
         if turnover.lost or turnover.gained:
             log.info("lanes_leased", lost=turnover.lost, gained=turnover.gained, now=self._leases.symbols)
+        metrics.WORKER_LEASES.labels(consumer.hostname).set(len(self._leases.symbols))
 
     @staticmethod
     def _wake(consumer: Any, symbol: str) -> None:

@@ -1,0 +1,44 @@
+"""What is measured of workers and beat: their tasks, that their loop turns, and /metrics on a port."""
+
+import time
+from typing import Any
+
+from celery import signals
+
+from order_manager import metrics
+from order_manager.metrics_server import serve_metrics
+from order_manager.settings import load_settings
+
+_started: dict[str, float] = {}  # task id -> when; a child runs one at a time
+
+
+@signals.worker_init.connect
+def _serve_worker(**_: Any) -> None:
+    """Before the pool has children."""
+    serve_metrics(load_settings(), process="worker")
+
+
+@signals.beat_init.connect
+def _serve_beat(**_: Any) -> None:
+    serve_metrics(load_settings(), process="beat")
+
+
+@signals.heartbeat_sent.connect
+def _turned(**_: Any) -> None:
+    """Every two seconds while the worker's main loop runs and has the broker."""
+    metrics.HEARTBEAT.labels("worker").set_to_current_time()
+
+
+@signals.task_prerun.connect
+def _begun(task_id: str, **_: Any) -> None:
+    _started[task_id] = time.perf_counter()
+
+
+@signals.task_postrun.connect
+def _ended(task_id: str, task: Any, state: str | None = None, **_: Any) -> None:
+    metrics.TASKS.labels(task.name, state or "").inc()
+    if state == "SUCCESS":
+        metrics.TASK_SUCCEEDED.labels(task.name).set_to_current_time()
+    began = _started.pop(task_id, None)
+    if began is not None:
+        metrics.TASK_SECONDS.labels(task.name).observe(time.perf_counter() - began)
