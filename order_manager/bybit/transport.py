@@ -5,6 +5,7 @@ it is OutcomeUnknown; a GET changes nothing and is Unavailable. Nothing is sent 
 """
 
 import http.client
+import io
 import json
 import ssl
 import time
@@ -38,6 +39,7 @@ log = structlog.get_logger()
 IP_BAN_S = 600.0  # "access too frequent": the ban lifts by itself after ten minutes of silence
 RESET_UNKNOWN_S = 2.0  # after 10006 without a reset header
 LONGEST_RESET_S = 10.0
+READ_BYTES = 65536
 
 _NETWORK_ERRORS = (requests.RequestException, urllib3.exceptions.HTTPError, http.client.HTTPException)
 
@@ -126,8 +128,8 @@ class Transport:
         response: requests.Response | None = None
         try:
             try:
-                response = self._adapter.send(request, timeout=self._timeout)
-                content = response.content
+                response = self._adapter.send(request, timeout=self._timeout, stream=True)
+                content = _body(response, until=started + self._timeout[1])
             except _NETWORK_ERRORS as error:
                 raise self._lost(error, is_read=is_read) from error
             reply = self._judged(response, content, endpoint, is_read=is_read)
@@ -230,6 +232,33 @@ class Transport:
         for secret in (self._api_secret, self._api_key):
             message = message.replace(secret, "***") if secret else message
         return message
+
+
+def _body(response: requests.Response, *, until: float) -> bytes:
+    """The whole body, or a network error: at the latest `until`.
+
+    The socket's time-out begins anew with every byte that arrives, so an answer that trickles would hold us
+    for as long as it likes. http.client gives what there is; urllib3 waits for as much as it was asked for.
+    """
+    source = response.raw._original_response
+    parts: list[bytes] = []
+    try:
+        while part := source.read1(READ_BYTES):
+            parts.append(part)
+            if time.perf_counter() > until:
+                raise requests.exceptions.ReadTimeout("the answer came too slowly")
+        if source.length:
+            raise http.client.IncompleteRead(b"", source.length)
+        encoding = {"Content-Encoding": response.headers.get("Content-Encoding", "")}
+        content: bytes = urllib3.HTTPResponse(io.BytesIO(b"".join(parts)), encoding).data
+    except BaseException as error:
+        response.close()
+        if isinstance(error, OSError) and not isinstance(error, requests.RequestException):
+            raise requests.exceptions.ConnectionError(error) from error
+        raise
+    source.close()  # all of it is read: the connection may be used again
+    response.raw.release_conn()
+    return content
 
 
 def _envelope(content: bytes) -> dict[str, Any] | None:

@@ -4,6 +4,7 @@ import json
 import socket
 import struct
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -94,6 +95,16 @@ def stall(connection: socket.socket) -> bool:
 def stall_in_the_body(connection: socket.socket) -> bool:
     connection.sendall(b'HTTP/1.1 200 OK\r\nContent-Length: 500\r\n\r\n{"retCode":0')
     return stall(connection)
+
+
+def trickle(connection: socket.socket) -> bool:
+    """Answers well, byte by byte, for much longer than the client's patience."""
+    connection.sendall(b'HTTP/1.1 200 OK\r\nContent-Length: 500\r\n\r\n{"retCode":0,"result":{}')
+    for _ in range(475):
+        connection.sendall(b" ")
+        time.sleep(0.01)
+    connection.sendall(b"}")
+    return False
 
 
 @dataclass

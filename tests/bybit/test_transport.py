@@ -19,6 +19,7 @@ AFTER_SENDING = {
     "truncated": pretend.truncated,
     "read timeout": pretend.stall,
     "read timeout in the body": pretend.stall_in_the_body,
+    "byte by byte": pretend.trickle,
     "a page of the CDN": http("<html>bad gateway</html>", status=502),
     "html with 200": http("<html>maintenance</html>"),
     "500": http('{"retCode":0}', status=500),
@@ -52,6 +53,14 @@ def test_a_read_whose_answer_was_lost_may_be_asked_again(answer, exchange: Prete
     with pytest.raises(Unavailable):
         a_transport(exchange.url).get(READ, {"symbol": "BTCUSDT"})
     assert len(exchange.requests) == 1
+
+
+def test_an_answer_that_trickles_is_given_up_when_the_time_is_over(exchange: PretendBybit):
+    exchange.play(pretend.trickle)
+    started = time.monotonic()
+    with pytest.raises(Unavailable, match="slowly"):
+        a_transport(exchange.url, read_timeout_s=0.3).get(READ, {})
+    assert time.monotonic() - started < 2
 
 
 def test_a_keep_alive_that_dies_under_our_request_leaves_the_outcome_open(exchange: PretendBybit):
