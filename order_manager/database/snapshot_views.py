@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Engine, exists, select
+from sqlalchemy import ColumnElement, Engine, exists, or_, select
 
 from order_manager.database.queries import Page, page_of
 from order_manager.database.tables import position_snapshots, positions
@@ -46,7 +46,10 @@ def list_snapshots(
     return [StoredSnapshot(taken_at=row["taken_at"], values=row["snapshot"]) for row in rows], total
 
 
-def has_position(engine: Engine, symbol: str) -> bool:
-    """Whether we keep a position of the symbol, flat or not."""
+def has_history(engine: Engine, symbol: str) -> bool:
+    """Whether we keep a position of the symbol, flat or not, or a snapshot of one."""
+    known = or_(
+        exists().where(positions.c.asset == symbol), exists().where(position_snapshots.c.asset == symbol)
+    )
     with engine.connect() as connection:
-        return bool(connection.execute(select(exists().where(positions.c.asset == symbol))).scalar())
+        return bool(connection.execute(select(known)).scalar())

@@ -14,6 +14,7 @@ from order_manager.web import (
     events,
     health,
     lanes,
+    metrics,
     orders,
     positions,
     signals,
@@ -66,6 +67,7 @@ def create_app(runtime: Runtime | None = None) -> OpenAPI:
     tracing.install(app)  # before auth: a refused request is logged too
     auth.install(app)
     app.register_blueprint(documents.blueprint)
+    app.register_blueprint(metrics.blueprint)
     for resource in RESOURCES:
         app.register_api(resource)
     return app

@@ -16,7 +16,7 @@ from order_manager.web.answers import Answer, Moment, Pagination, Problem
 from order_manager.web.context import current_runtime
 from order_manager.web.errors import ApiError, not_found
 from order_manager.web.paging import Spanned
-from order_manager.web.parameters import Limit, Parameters, Sentence, SignalId, SortOrder
+from order_manager.web.parameters import Fields, Limit, Parameters, Sentence, SignalId, SortOrder
 from order_manager.web.resources import CHANGING, Resource, Responses
 
 blueprint = Resource("dead_letters", prefix="/api/v1/dead-letters", about="Messages that could not be used")
@@ -58,7 +58,7 @@ class DeadLetterPath(Parameters):
     id: Annotated[str, Field(json_schema_extra={"pattern": "^[0-9]{1,18}$"}), Limit("a whole number")]
 
 
-class Discard(Parameters):
+class Discard(Fields):
     model_config = ConfigDict(openapi_extra={"required": False})  # type: ignore[typeddict-unknown-key]
 
     reason: Sentence | None = Field(None, description="for the log")

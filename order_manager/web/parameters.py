@@ -21,7 +21,8 @@ SYMBOL = re.compile(r"[A-Z0-9][A-Z0-9-]{0,38}")
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 # In a query a plus sign that is not written %2B arrives as a space.
 _LOST_PLUS = re.compile(r"(.+T.+) (\d{2}:?\d{2})", re.ASCII)
-_NO_CONTROL_CHARACTERS = {"pattern": r"^[^\x00-\x1F\x7F]*$"}
+_CONTROL = r"\x00-\x1F\x7F-\x9F"
+_NO_CONTROL = {"pattern": f"^[^{_CONTROL}]*$"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +39,8 @@ def _symbol(value: str) -> str:
 
 
 def _printable(value: str) -> str:
-    """PostgreSQL, for one, stores no NUL."""
-    if not value.isprintable():
+    """PostgreSQL, for one, stores no NUL, and UTF-8 holds no half of a pair, as JSON may."""
+    if re.search(f"[{_CONTROL}\ud800-\udfff]", value):
         raise ValueError
     return value
 
@@ -81,19 +82,19 @@ Symbol = Annotated[
 Id = Annotated[
     str,
     AfterValidator(_printable),
-    Field(min_length=1, max_length=64, json_schema_extra=_NO_CONTROL_CHARACTERS),
+    Field(min_length=1, max_length=64, json_schema_extra=_NO_CONTROL),
     Limit("1 to 64 printable characters"),
 ]
 SignalId = Annotated[
     str,
     AfterValidator(_printable),
-    Field(min_length=1, max_length=100, json_schema_extra=_NO_CONTROL_CHARACTERS),
+    Field(min_length=1, max_length=100, json_schema_extra=_NO_CONTROL),
     Limit("1 to 100 printable characters"),
 ]
 Sentence = Annotated[
     str,
     AfterValidator(_printable),
-    Field(min_length=1, max_length=500, json_schema_extra=_NO_CONTROL_CHARACTERS),
+    Field(min_length=1, max_length=500, json_schema_extra=_NO_CONTROL),
     Limit("1 to 500 printable characters"),
 ]
 From = Annotated[datetime, BeforeValidator(_moment), _MOMENT_SHOWN, _MOMENT_LIMIT]
@@ -112,9 +113,10 @@ def refuse(limit: str) -> PydanticCustomError:
 
 
 def _for_people(schema: dict[str, Any], model: type[BaseModel]) -> None:
-    """What is left out is just not there: no null, no default of null; and the limit in words."""
+    """The limit in words, and no null where only leaving out is possible, as in a query."""
+    may_be_null = issubclass(model, Fields)
     for name, field in schema.get("properties", {}).items():
-        choices = [choice for choice in field.get("anyOf", []) if choice != {"type": "null"}]
+        choices = [one for one in field.get("anyOf", []) if may_be_null or one != {"type": "null"}]
         if len(choices) == 1:
             del field["anyOf"]
             field.update(choices[0])
@@ -128,9 +130,13 @@ def _for_people(schema: dict[str, Any], model: type[BaseModel]) -> None:
 
 
 class Parameters(BaseModel):
-    """Of a request: its query, or the fields of its body. Unknown ones are refused."""
+    """Of a request's query. Unknown ones are refused."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, json_schema_extra=_for_people)
+
+
+class Fields(Parameters):
+    """Of a request's body, a JSON object; null is left out."""
 
 
 def limit_of(model: type[BaseModel], name: str) -> str:

@@ -80,6 +80,7 @@ def read_request(query: type[Parameters] | None, body: type[Parameters] | None) 
     problems = [
         problem(name, "given once", f"{in_query.pop(name)}, {in_body.pop(name)}")
         for name in set(in_query) & set(in_body)
+        if in_body[name] is not None
     ]
     values: dict[str, Any] = {}
     for kind, model, given in (("query", query or NoParameters, in_query), ("body", body, in_body)):
@@ -92,14 +93,14 @@ def read_request(query: type[Parameters] | None, body: type[Parameters] | None) 
 
 
 def _fields_of_body() -> dict[str, Any]:
-    """Whatever type of content it is sent as; null is left out."""
+    """Whatever type of content it is sent as."""
     if not request.get_data():
         return {}
     fields = request.get_json(silent=True, force=True)
     if not isinstance(fields, dict):
         message = 'the body must be a JSON object, like {"asset": "BTCUSDT"}'
         raise ApiError(HTTPStatus.BAD_REQUEST, "invalid_body", message)
-    return {name: value for name, value in fields.items() if value is not None}
+    return fields
 
 
 def operation_id(*, name: str, **_: str) -> str:

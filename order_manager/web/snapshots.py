@@ -64,7 +64,7 @@ def list_snapshots(path: PositionPath, query: SnapshotsQuery) -> dict[str, Any]:
         is_descending=query.sort_order is SortOrder.DESC,
         page=query.page,
     )
-    if not total and not snapshot_views.has_position(engine, path.asset):
+    if not total and not snapshot_views.has_history(engine, path.asset):
         raise not_found("position", "asset", path.asset)
     return {"snapshots": [_snapshot_json(one) for one in found], "pagination": query.pagination(total)}
 

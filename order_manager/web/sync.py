@@ -11,7 +11,7 @@ from order_manager.tasks.exchange_updates import build_syncing
 from order_manager.web.answers import Answer, Moment, Problem
 from order_manager.web.context import current_runtime
 from order_manager.web.errors import ApiError, not_found
-from order_manager.web.parameters import Id, Parameters, Symbol
+from order_manager.web.parameters import Fields, Id, Parameters, Symbol
 from order_manager.web.resources import CHANGING, Resource
 
 blueprint = Resource("sync", prefix="/api/v1/sync", about="Comparisons with the exchange on demand")
@@ -41,13 +41,15 @@ class Sync(Answer):
     timestamp: Moment = Field(description="when it was asked for")
 
 
-class SyncRequest(Parameters):
-    """Each in the query or in the body."""
-
-    model_config = ConfigDict(openapi_extra={"required": False})  # type: ignore[typeddict-unknown-key]
+class SyncQuery(Parameters):
+    """Each here or in the body."""
 
     scope: SyncScope | None = Field(None, description="active where it is left out")
     asset: Symbol | None = None
+
+
+class SyncRequest(SyncQuery, Fields):
+    model_config = ConfigDict(openapi_extra={"required": False})  # type: ignore[typeddict-unknown-key]
 
 
 class SyncPath(Parameters):
@@ -55,7 +57,7 @@ class SyncPath(Parameters):
 
 
 @blueprint.post("", responses={200: Sync, 202: Sync, 404: Problem, 409: Problem, **CHANGING})
-def post_sync(query: SyncRequest, body: SyncRequest) -> Reply:
+def post_sync(query: SyncQuery, body: SyncRequest) -> Reply:
     """Compare with the exchange now; 202 with a task_id where it takes longer."""
     scope = query.scope or body.scope or SyncScope.ACTIVE
     asset = query.asset or body.asset

@@ -11,7 +11,7 @@ from order_manager.services.trading_state import change_trading_state
 from order_manager.web.answers import Answer, Moment, Problem
 from order_manager.web.context import current_runtime
 from order_manager.web.errors import not_found
-from order_manager.web.parameters import Parameters, Sentence, Symbol
+from order_manager.web.parameters import Fields, Sentence, Symbol
 from order_manager.web.resources import CHANGING, Resource, Responses
 
 blueprint = Resource(
@@ -40,7 +40,7 @@ class TradingState(Answer):
     blocked_lanes: list[BlockedLane] = Field(description="those where signals wait for the exchange")
 
 
-class Change(Parameters):
+class Change(Fields):
     reason: Sentence = Field(description="for the log")
     asset: Symbol | None = Field(None, description="one symbol; left out, the account")
 

@@ -6,16 +6,38 @@ from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
-from sqlalchemy import delete
+from sqlalchemy import delete, update
 from werkzeug.test import TestResponse
 
-from order_manager.database.tables import lanes, orders, positions
+from order_manager.database.tables import (
+    account_state,
+    dead_letters,
+    exchange_updates,
+    lanes,
+    order_events,
+    orders,
+    position_snapshots,
+    positions,
+    signal_order_relationships,
+    trading_signals,
+)
 from order_manager.embedded import free_port
 from order_manager.settings import load_settings
 from order_manager.web import create_app
 from order_manager.wiring import Runtime, build_runtime
 
 KEY = "the-key-of-the-tests"
+EMPTIED = (
+    signal_order_relationships,
+    orders,
+    positions,
+    position_snapshots,
+    trading_signals,
+    order_events,
+    exchange_updates,
+    dead_letters,
+    lanes,
+)
 
 
 @dataclass(frozen=True)
@@ -35,6 +57,9 @@ class Api:
         assert answer.status_code == 200, answer.text
         body: dict[str, Any] = answer.json
         return body
+
+    def post(self, path: str, /, body: Any = None, **query: Any) -> TestResponse:
+        return self.client.post(path, json=body, query_string=query or None, headers={"X-API-Key": KEY})
 
     def orders(self, **query: Any) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = self.get("/api/v1/orders", **query)["orders"]
@@ -99,6 +124,7 @@ def application(runtime: Runtime) -> Api:
 def api(application: Api, runtime: Runtime) -> Api:
     """The application on empty tables."""
     with runtime.engine.connect() as connection:
-        for table in (orders, positions, lanes):
+        for table in EMPTIED:
             connection.execute(delete(table))
+        connection.execute(update(account_state).values(mode="active"))
     return application
