@@ -10,7 +10,7 @@ import sys
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -89,7 +89,10 @@ def plan_fleet(data_dir: Path, *, workers: int, port: int, configured: Mapping[s
         if "BYBIT_PAPER_URL" not in configured:
             env |= paper_environment(keys, ports.take("paper-exchange"))
             programs.append(paper_exchange(data_dir, env))
-    programs += our_programs(data_dir, env, workers=workers, port=port)
+    programs += [
+        measured(program, data_dir, ports)
+        for program in our_programs(data_dir, env, workers=workers, port=port)
+    ]
     return FleetPlan(
         data_dir=data_dir,
         programs=tuple(programs),
@@ -210,10 +213,8 @@ def our_programs(data_dir: Path, env: Mapping[str, str], *, workers: int, port: 
     web = (
         "-b",
         f"{LOCAL}:{port}",
-        "-w",
-        "1",
-        "--threads",
-        "8",
+        "-c",
+        "python:order_manager.gunicorn_conf",
         *no_control_socket(),
         "order_manager.web:create_app()",
     )
@@ -237,8 +238,20 @@ def our_programs(data_dir: Path, env: Mapping[str, str], *, workers: int, port: 
             priority=SERVICES,
             ready=answers_http(f"http://{LOCAL}:{port}/live"),
             where=f"http://{LOCAL}:{port}",
+            metrics=f"http://{LOCAL}:{port}/metrics",
         ),
     ]
+
+
+def measured(program: Program, data_dir: Path, ports: RememberedPorts) -> Program:
+    """`program` with /metrics on a port of its own; the web has it already."""
+    if program.metrics:
+        return program
+    port = ports.take(f"{program.name}-metrics")
+    env = {**program.env, "ORDERMANAGER_METRICS_PORT": str(port)}
+    if "worker" in program.argv:  # its child does the work, and is counted with it
+        env["PROMETHEUS_MULTIPROC_DIR"] = str(data_dir / "metrics" / program.name)
+    return replace(program, env=env, metrics=f"http://{LOCAL}:{port}/metrics")
 
 
 def stream(env: Mapping[str, str]) -> Program:

@@ -28,6 +28,7 @@ class Program:
     ready: Callable[[], bool] | None = None  # None: ready when it has run for a second
     ready_timeout_s: float = 60.0
     where: str = ""  # address or queues, for people
+    metrics: str = ""  # address of its /metrics
 
     @property
     def group(self) -> str:

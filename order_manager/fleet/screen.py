@@ -25,9 +25,10 @@ def step(console: Console, title: str) -> Iterator[None]:
 
 
 def show_fleet(console: Console, plan: FleetPlan, pids: Mapping[str, int]) -> None:
-    table = Table("process", "pid", "where", title="what runs", title_justify="left")
+    table = Table("process", "pid", "where", "metrics", title="what runs", title_justify="left")
     for program in plan.programs:
-        table.add_row(program.name, str(pids.get(program.name, "-")), escape(program.where))
+        pid = str(pids.get(program.name, "-"))
+        table.add_row(program.name, pid, escape(program.where), escape(program.metrics))
     for name, prefix in (("PostgreSQL", "POSTGRES"), ("Redis", "REDIS"), ("RabbitMQ", "RABBITMQ")):
         host = plan.env.get(f"{prefix}_HOST")
         if host and not any(program.name == prefix.lower() for program in plan.programs):

@@ -112,6 +112,7 @@ class Watcher:
                 "pid": info.pid or None,
                 "command": list(self._programs[info.name].argv),
                 "state": info.state,
+                "metrics": self._programs[info.name].metrics or None,
                 "started_at": datetime.fromtimestamp(info.start, UTC).isoformat() if info.start else None,
             }
             for info in self._seen.values()

@@ -94,6 +94,24 @@ def test_our_own_stream_runs_only_without_a_gateway(tmp_path: Path) -> None:
     assert "stream" in [program.name for program in a_plan(tmp_path, WS_GATEWAY_HOST="").programs]
 
 
+def test_each_process_has_metrics_of_its_own(tmp_path: Path) -> None:
+    plan = a_plan(tmp_path, ORDERMANAGER_METRICS_PORT="9000")
+    measured = [one for one in plan.programs if one.metrics]
+    assert [one.name for one in plan.programs if not one.metrics] == ["paper-exchange"]
+    assert len({one.metrics for one in measured}) == len(measured)
+    for one in measured:
+        if one.name == "web":
+            assert one.metrics == f"{plan.api_url}/metrics"
+        else:
+            assert one.metrics == f"http://127.0.0.1:{one.env['ORDERMANAGER_METRICS_PORT']}/metrics"
+    folders = [one.env["PROMETHEUS_MULTIPROC_DIR"] for one in measured if "worker" in one.argv]
+    assert len(set(folders)) == 3
+    assert "PROMETHEUS_MULTIPROC_DIR" not in plan.env  # a command by hand is not of their trees
+    assert [one.metrics for one in a_plan(tmp_path).programs][:-1] == [one.metrics for one in plan.programs][
+        :-1
+    ]
+
+
 def test_a_busy_port_stops_the_plan(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server, pytest.raises(PortBusy, match="--port"):
         a_plan(tmp_path, port=server.getsockname()[1])
