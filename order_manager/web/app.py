@@ -61,6 +61,7 @@ def create_app(runtime: Runtime | None = None) -> OpenAPI:
         static_folder=None,
     )
     app.json.sort_keys = False  # type: ignore[attr-defined]  # of the provider that Flask comes with
+    app.url_map.merge_slashes = False  # a signal_id may hold two, and no answer is a redirect
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
     serve(app, runtime)
     errors.install(app)
