@@ -311,11 +311,13 @@ class FakeExchange:
             booked = [one for fills in self.fills.values() for one in fills if one.symbol == symbol]
             return tuple(one for one in booked if one.executed_at >= since)
 
-    def symbols_in_use(self) -> frozenset[str]:
+    def symbols_in_use(self, since: datetime | None = None) -> frozenset[str]:
         with self._called("symbols_in_use", ""):
             open_orders = [report for report in self.reports.values() if not report.status.is_terminal]
             held = [symbol for symbol in self.listed if self._position(symbol).gross_size()]
-            return frozenset({*held, *(report.symbol for report in open_orders)})
+            booked = [one for fills in self.fills.values() for one in fills]
+            traded = [one.symbol for one in booked if since is not None and one.executed_at >= since]
+            return frozenset({*held, *traded, *(report.symbol for report in open_orders)})
 
     def position(self, symbol: str) -> Position | None:
         """What the fills of the symbol come to, or what a test put into `positions`."""

@@ -170,18 +170,17 @@ class BybitClient:
     def executions_since(self, symbol: str, since: datetime) -> tuple[Execution, ...]:
         """All that was booked on the symbol from `since` on, oldest first; others' orders included."""
         found: dict[str, Execution] = {}
-        until_ms = to_ms(self._now()) + 60_000  # the exchange's clock may be ahead
-        start_ms = to_ms(since)
-        while start_ms < until_ms:
-            end_ms = min(start_ms + HISTORY_SPAN_MS, until_ms)
-            window = self._query(symbol, startTime=start_ms, endTime=end_ms, limit=100)
-            for booked in self._readable(wire.execution, self._calls.rows(EXECUTIONS, window)):
+        for window in self._windows(since):
+            rows = self._calls.rows(EXECUTIONS, self._query(symbol, **window, limit=100))
+            for booked in self._readable(wire.execution, rows):
                 found[booked.exec_id] = booked
-            start_ms = end_ms
         return tuple(sorted(found.values(), key=lambda booked: (booked.executed_at, booked.exec_id)))
 
-    def symbols_in_use(self) -> frozenset[str]:
-        """Every symbol of the category with an open order or a position, whoever made them."""
+    def symbols_in_use(self, since: datetime | None = None) -> frozenset[str]:
+        """Every symbol of the category with an open order or a position, whoever made them.
+
+        With `since` also those on which anything was booked from then on.
+        """
         places: list[dict[str, Value]] = [{}]
         if self._category is not Category.SPOT:
             places = [{"settleCoin": coin} for coin in SETTLE_COINS]
@@ -194,6 +193,9 @@ class BybitClient:
                 **place,
             }
             found.update(text(row, "symbol") for row in self._calls.rows(REALTIME, query))
+        for window in self._windows(since) if since else ():
+            query = {"category": self._category.value, **window, "limit": 100}
+            found.update(text(row, "symbol") for row in self._calls.rows(EXECUTIONS, query))
         return frozenset(found)
 
     def position(self, symbol: str) -> Position | None:
@@ -283,6 +285,15 @@ class BybitClient:
                 yield read(row, category=self._category)
             except UnknownWireValue as error:
                 log.error("record_unreadable", order=row.get("orderId"), error=str(error))
+
+    def _windows(self, since: datetime) -> Iterator[dict[str, Value]]:
+        """From `since` until now, in parts as long as the exchange takes."""
+        until_ms = to_ms(self._now()) + 60_000  # the exchange's clock may be ahead
+        start_ms = to_ms(since)
+        while start_ms < until_ms:
+            end_ms = min(start_ms + HISTORY_SPAN_MS, until_ms)
+            yield {"startTime": start_ms, "endTime": end_ms}
+            start_ms = end_ms
 
     def _query(self, symbol: str, **more: Value) -> dict[str, Value]:
         return {"category": self._category.value, "symbol": symbol, **more}

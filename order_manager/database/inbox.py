@@ -15,6 +15,7 @@ from order_manager.database.engine import transaction
 from order_manager.database.locks import ARRIVAL_LOCK
 from order_manager.database.rows import instrument_from, instrument_values, signal_from, signal_values
 from order_manager.database.tables import (
+    account_state,
     dead_letters,
     exchange_updates,
     instruments,
@@ -135,12 +136,27 @@ class Inbox:
 
     def open_lane(self, instrument: Instrument, mode: PositionMode) -> None:
         """Give a listed symbol its queue; safe to repeat. `mode` is the account's for the symbol."""
-        lane = upsert(lanes).values(symbol=instrument.symbol, position_mode=mode.value)
+        # Until the last look at the whole account there was nothing of this symbol to compare.
+        looked_at = select(account_state.c.discovered_at).scalar_subquery()
+        lane = upsert(lanes).values(
+            symbol=instrument.symbol, position_mode=mode.value, reconciled_at=looked_at
+        )
         with self._engine.connect() as connection, transaction(connection):
             self._save_instruments(connection, [instrument])
             connection.execute(
                 lane.on_conflict_do_update(index_elements=["symbol"], set_={"position_mode": mode.value})
             )
+
+    def discovered_at(self) -> datetime | None:
+        """Until then every symbol that was traded has a lane; None before the first look."""
+        with self._engine.connect() as connection:
+            moment: datetime | None = connection.execute(select(account_state.c.discovered_at)).scalar_one()
+            return moment
+
+    def save_discovered(self, asked_at: datetime) -> None:
+        latest = func.greatest(account_state.c.discovered_at, asked_at)
+        with self._engine.connect() as connection:
+            connection.execute(update(account_state).values(discovered_at=latest))
 
     def save_position_mode(self, symbol: str, mode: PositionMode) -> None:
         with self._engine.connect() as connection:

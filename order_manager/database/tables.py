@@ -325,6 +325,7 @@ account_state = Table(
     Column("available_balance", MONEY, comment="quote, as the exchange said at balance_at"),
     Column("balance_at", MOMENT),
     Column("reserved", MONEY, nullable=False, server_default="0", comment="quote, planned since balance_at"),
+    Column("discovered_at", MOMENT, comment="until then every symbol that was traded has a lane"),
     Column("updated_at", MOMENT, nullable=False, server_default=func.now()),
     CheckConstraint("id = 1", name="single_row"),
     _closed_set("mode", "active", "reducing", "halted"),

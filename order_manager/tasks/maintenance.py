@@ -23,10 +23,7 @@ UNATTENDED_S = 1.0  # what waits longer than this has lost its wake-up
 @app.task(name="open_symbol")
 def open_symbol(symbol: str) -> bool:
     """A first signal for a symbol: open its lane if the exchange lists it, else reject what waits."""
-    rt = runtime()
-    is_listed = opening.open_symbol(
-        symbol, store=rt.inbox, exchange=rt.exchange, category=rt.desk.category, wake=wake, now=utc_now()
-    )
+    is_listed = _open(runtime(), symbol)
     publish_rejections()
     return is_listed
 
@@ -115,4 +112,12 @@ def snapshot_positions() -> dict[str, Any]:
 def _discover(rt: Runtime) -> list[str]:
     if rt.desk.rules.is_dry_run:
         return []
-    return discover(store=rt.inbox, exchange=rt.exchange, open_symbol=send_open_symbol)
+    return discover(
+        store=rt.inbox, exchange=rt.exchange, open_symbol=lambda symbol: _open(rt, symbol), now=rt.desk.now
+    )
+
+
+def _open(rt: Runtime, symbol: str) -> bool:
+    return opening.open_symbol(
+        symbol, store=rt.inbox, exchange=rt.exchange, category=rt.desk.category, wake=wake, now=utc_now()
+    )

@@ -376,6 +376,16 @@ def test_a_symbol_is_in_use_while_an_order_is_open_or_a_position_held(stage):
     assert stage.exchange.symbols_in_use() == {"BTCUSDT"}
 
 
+def test_a_symbol_that_was_traded_is_named_after_all_is_over(stage):
+    began = stage.exchange.market("BTCUSDT").at
+    place(stage, a_market())
+    held(stage, "0.010")
+    place(stage, a_market(client_order_id="out", side=Side.SELL))
+    held(stage, "0")
+    assert stage.exchange.symbols_in_use() == frozenset()
+    assert stage.exchange.symbols_in_use(began) == {"BTCUSDT"}
+
+
 def test_the_wallet_tells_what_it_holds_of_a_coin(stage):
     assert stage.exchange.coin_balance("USDT") == 100_000
     place(stage, a_limit())  # and what an order locks is held

@@ -97,7 +97,8 @@ def test_what_the_gateway_tells_is_applied_within_a_second(house_on: HouseMaker)
         wait_until(lambda: set(channels) == {"order", "position", "balance"}, what="the subscriptions")
         wait_until(
             lambda: (
-                house.count("lanes WHERE reconcile_requested_at IS NOT NULL OR reconciled_at IS NULL") == 0
+                house.count("lanes WHERE reconcile_requested_at IS NOT NULL OR reconciled_orders IS NULL")
+                == 0
             ),
             what="the comparison that follows them",
         )
