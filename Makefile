@@ -14,7 +14,7 @@ PYTEST ?=
 TEST_PROCESSES ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help venv run test lint format bench lock clean
+.PHONY: help venv run test lint format bench chaos lock clean
 
 help: ## what there is
 	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/make \1\t\2/p' Makefile | expand -t 14
@@ -39,6 +39,9 @@ format: $(INSTALLED) ## let ruff mend what it can
 
 bench: $(INSTALLED) ## measure; ARGS for the benchmark
 	$(BIN)/python -m benchmarks $(ARGS)
+
+chaos: $(INSTALLED) ## a storm of faults and kills, judged; ARGS for the chaos run
+	$(BIN)/python -m tests.chaos $(ARGS)
 
 lock: $(INSTALLED) ## pin what is installed now in constraints.txt
 	$(BIN)/python -m pip freeze --all --exclude-editable | grep -E "^[A-Za-z0-9._-]+==" | grep -v "^pip==" | LC_ALL=C sort -f > constraints.txt.new

@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from tests.chaos.recovery import summed_up
+from tests.chaos.recovery import Recovery, summed_up
 from tests.chaos.run import Result
 
 SHOWN = 20  # of each promise's breaches
@@ -20,11 +20,16 @@ def show(console: Console, result: Result) -> None:
     for name, value in result.figures.items():
         table.add_row(name, *_cells(value))
     console.print(table)
-    times = Table("working again after", "times", "", title_justify="left")
-    for what, seconds in sorted(result.recoveries.items()):
-        times.add_row(what, str(len(seconds)), summed_up(seconds))
-    everything = [one for seconds in result.recoveries.values() for one in seconds]
-    times.add_row("all of them", str(len(everything)), summed_up(everything))
+    times = Table(
+        "disruption", "times", "every symbol works again", "and is up to date", title_justify="left"
+    )
+    everything = Recovery()
+    for what, one in sorted(result.recoveries.items()):
+        times.add_row(what, str(len(one.resumed)), summed_up(one.resumed), summed_up(one.caught_up))
+        everything.resumed += one.resumed
+        everything.caught_up += one.caught_up
+    count, whole = str(len(everything.resumed)), everything
+    times.add_row("all of them", count, summed_up(whole.resumed), summed_up(whole.caught_up))
     console.print(times)
     promises = Table("promise", "kept", "", title_justify="left")
     for promise, found in result.broken.items():
@@ -44,7 +49,3 @@ def _cells(value: Any) -> tuple[str, str]:
         whole = sum(one for one in value.values() if isinstance(one, int))
         return f"{whole:,}", escape(", ".join(f"{name} {one:,}" for name, one in value.items()))
     return (f"{value:,}" if isinstance(value, int) else escape(str(value))), ""
-
-
-def total(value: Mapping[str, int]) -> int:
-    return sum(value.values())

@@ -18,7 +18,7 @@ from tests.chaos import judge
 from tests.chaos.havoc import Havoc
 from tests.chaos.load import GARBAGE, REPEAT, SIGNAL, Message, Sender, limits, messages
 from tests.chaos.plan import Plan, fingerprint, schedule
-from tests.chaos.recovery import recoveries
+from tests.chaos.recovery import Recovery, recoveries
 from tests.chaos.servers import START_WITHIN_S, running_servers
 from tests.scenarios.house import House, running_house, wait_until
 from tests.scenarios.judge import differences
@@ -59,7 +59,10 @@ class Result:
     folder: Path
     broken: dict[str, list[str]] = field(default_factory=dict)
     figures: dict[str, Any] = field(default_factory=dict)
-    recoveries: dict[str, list[float]] = field(default_factory=dict)
+    recoveries: dict[str, Recovery] = field(default_factory=dict)
+
+    kills: int = 0
+    faults: int = 0
 
     @property
     def is_kept(self) -> bool:
@@ -184,6 +187,8 @@ def _end(
     }
     result.recoveries = recoveries(havoc.blows, rows)
     result.figures = _figures(house, found, havoc, sender, rows, happened)
+    result.kills = sum(havoc.kills.values())
+    result.faults = sum(sum(result.figures[name].values()) for name in ("request faults", "stream faults"))
     result.figures["agreed"] = f"{agreed:.1f} s after the storm" if not differing else "never"
 
 
