@@ -84,6 +84,17 @@ def stream() -> None:
     run_stream(rt)
 
 
+@main.command()
+@click.argument("url", required=False)
+def healthy(url: str | None) -> None:
+    """Tell a health check whether a process is well: the one with the metrics port, or what answers at URL."""
+    from order_manager.health_check import ailment
+
+    if problem := ailment(url):
+        raise click.ClickException(problem)
+    click.echo("healthy")
+
+
 @main.command(name="paper-exchange", context_settings={"ignore_unknown_options": True})
 @click.argument("options", nargs=-1, type=click.UNPROCESSED)
 def paper_exchange(options: tuple[str, ...]) -> None:

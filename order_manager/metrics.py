@@ -8,18 +8,19 @@ before any code of ours runs.
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from prometheus_client import Counter, Gauge, Histogram
+from prometheus_client import Counter, Gauge, Histogram, disable_created_metrics
 
 PREFIX = "order_manager_"
 FOLDER = os.environ.get("PROMETHEUS_MULTIPROC_DIR", "")  # of this process tree; empty: it has no children
 CALL_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 WAIT_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
 
+disable_created_metrics()  # type: ignore[no-untyped-call]  # a series more for each of ours
 if FOLDER:
     Path(FOLDER).mkdir(parents=True, exist_ok=True)  # the first instrument opens its file there
 
@@ -272,12 +273,19 @@ def count_call(endpoint: str, result: str, seconds: float) -> None:
     CALL_SECONDS.labels(endpoint).observe(seconds)
 
 
+def begin_calls(endpoints: Iterable[str]) -> None:
+    """Begin at zero what is alerted on, else its first event shows no increase."""
+    for endpoint in endpoints:
+        for result in ("RateLimited", "AccessDenied"):
+            CALLS.labels(endpoint, result)
+
+
 def end_signal(outcome: str, code: str | None = None) -> None:
     """One signal was brought to its end."""
     SIGNALS_ENDED.labels(outcome, code or "").inc()
 
 
-# A counter that begins with its first event shows no increase for it: what is alerted on begins at zero.
+# The same for these.
 for _outcome in ("executed", "failed"):
     SIGNALS_ENDED.labels(_outcome, "" if _outcome == "executed" else "execution_timeout")
 for _source in ("exchange", "fills"):

@@ -13,7 +13,7 @@ from sqlalchemy import Engine
 
 from order_manager import metrics
 from order_manager.bybit.client import BybitClient
-from order_manager.bybit.governor import IP_LIMIT, RedisGovernor
+from order_manager.bybit.governor import ACCOUNT_LIMITS, IP_LIMIT, PER_CATEGORY_LIMITS, RedisGovernor
 from order_manager.bybit.hosts import rest_url
 from order_manager.bybit.transport import Transport
 from order_manager.database.engine import connect
@@ -107,6 +107,7 @@ def build_runtime(settings: Settings) -> Runtime:
 
 
 def build_exchange(settings: Settings, *, pause: Callable[[float], None]) -> BybitClient:
+    metrics.begin_calls((*PER_CATEGORY_LIMITS, *ACCOUNT_LIMITS))
     transport = Transport(
         rest_url(settings.bybit_environment, paper_url=settings.bybit_paper_url),
         api_key=settings.bybit_api_key.get_secret_value(),

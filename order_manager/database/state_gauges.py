@@ -91,6 +91,9 @@ REALIZED = _state("position_realized_pnl_quote", "Since the beginning, after fee
 FEES = _state("position_fees_quote", "Fees since the beginning; positive: paid", symbol=SYMBOL)
 SNAPSHOT_AGE = _state("position_snapshot_age_seconds", "Age of the newest snapshot of any position")
 EXPOSURE = _state("exposure_quote", "Positions and open orders of all symbols, as the limit counts them")
+DRY_RUN = _state(
+    "dry_run", "1 with ORDERMANAGER_ENABLE_DRY_RUN: the stream is not followed, nothing compared"
+)
 EXPOSURE_LIMIT = _state("exposure_limit_quote", "ORDERMANAGER_MAX_EXPOSURE")
 LOSS_LIMIT = _state("unrealized_loss_warning_ratio", "ORDERMANAGER_UNREALIZED_LOSS_WARNING_THRESHOLD / 100")
 BALANCE = _state("available_balance_quote", "Available balance as the exchange said last")

@@ -72,6 +72,7 @@ class StateCollector(Collector):
     def _read(self) -> list[Reading]:
         settings = self._runtime.settings
         readings = [
+            Reading(gauges.DRY_RUN, (), settings.enable_dry_run),
             Reading(gauges.EXPOSURE_LIMIT, (), float(settings.max_exposure)),
             Reading(gauges.LOSS_LIMIT, (), float(settings.unrealized_loss_warning_threshold) / 100),
         ]
