@@ -40,7 +40,7 @@ class ApiError(Exception):
 
 def not_found(kind: str, name: str, value: str) -> ApiError:
     """The answer where nothing is known by that name."""
-    message = f"there is no {kind} with this {name}"
+    message = f"there is no {kind.replace('_', ' ')} with this {name}"
     return ApiError(HTTPStatus.NOT_FOUND, f"{kind}_not_found", message, details={name: shown(value)})
 
 
