@@ -91,7 +91,10 @@ def order_report(row: Row, *, category: Category | None = None) -> OrderReport:
     order_type = named(row, "orderType", ORDER_TYPES)
     quantity = number(row, "qty")
     filled = optional_number(row, "cumExecQty") or ZERO
-    status = _status(named(row, "orderStatus", STATUSES), quantity=quantity, filled=filled)
+    word = named(row, "orderStatus", STATUSES)
+    if row.get("marketUnit") == "quoteCoin" and word.is_terminal and filled > 0:
+        quantity = filled  # others' spot market order: `qty` is money, and this is what it bought
+    status = _status(word, quantity=quantity, filled=filled)
     average_price = _average_price(row, filled)
     detail = _fee_detail(row)
     return OrderReport(

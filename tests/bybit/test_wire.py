@@ -198,6 +198,24 @@ def test_an_empty_average_price_is_worked_out_from_the_value(average, recorded):
     assert report(row).average_price == D(1600)
 
 
+def test_a_spot_market_order_in_quote_wanted_what_it_bought(recorded):
+    row = a_row(
+        recorded,
+        orderType="Market",
+        marketUnit="quoteCoin",
+        qty="500",
+        cumExecQty="0.009999",
+        avgPrice="50000.1",
+        orderStatus="PartiallyFilledCanceled",
+    )
+    told = report(row, Category.SPOT)
+    assert (told.status, told.quantity, told.filled_quantity) == (
+        OrderStatus.FILLED,
+        Decimal("0.009999"),
+        Decimal("0.009999"),
+    )
+
+
 def test_a_market_order_shows_no_price_of_its_own(recorded):
     assert report(a_row(recorded, orderType="Market")).price is None
 
