@@ -1,7 +1,7 @@
 """The promises, judged by the exchange's ledger. Pure functions of what was sent, stored and seen."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -47,8 +47,13 @@ def lost_signals(sent: Sequence[Message], rows: Sequence[Row]) -> list[str]:
     return found + [f"{name} has not ended: {states[name]}" for name in unended]
 
 
-def doubles(created: Sequence[Row], rows: Sequence[Row], names: Mapping[str, str]) -> list[str]:
-    """One order per link id, one per signal and slice, and none for a signal that says it had none."""
+def doubles(
+    created: Sequence[Row], rows: Sequence[Row], names: Mapping[str, str], *, amended: Collection[str] = ()
+) -> list[str]:
+    """One order per link id, one per signal and slice, and none for a signal that says it had none.
+
+    `amended`: signals for which an order of another was made the wanted one.
+    """
     found = []
     links = Counter(entry["link_id"] for entry in created if entry["link_id"])
     found += [f"{link} was taken {count} times" for link, count in links.items() if count > 1]
@@ -64,8 +69,9 @@ def doubles(created: Sequence[Row], rows: Sequence[Row], names: Mapping[str, str
             found.append(f"{signal_id} slice {number} was executed as {sorted(taken)}")
     executed = {signal_id for signal_id, _ in slices}
     for row in rows:
-        if (row["state"] == "executed") != (row["signal_id"] in executed) and row["state"] in ENDED:
-            seen = "has orders" if row["signal_id"] in executed else "has none"
+        is_executed, has_orders = row["state"] == "executed", row["signal_id"] in executed
+        if row["state"] in ENDED and is_executed != has_orders and row["signal_id"] not in amended:
+            seen = "has orders" if has_orders else "has none"
             found.append(f"{row['signal_id']} is {row['state']} ({row['code']}) and {seen} at the exchange")
     return found
 
@@ -100,8 +106,9 @@ def unexplained_letters(sent: Sequence[Message], letters: Sequence[Row]) -> list
 @dataclass(slots=True)
 class _Open:
     symbol: str
-    quantity: Decimal
+    quantity: Decimal  # not filled yet
     price: Decimal
+    filled: Decimal = Decimal(0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,13 +148,15 @@ def holdings(entries: Iterable[Row]) -> Iterator[Holdings]:
         elif kind == "order_cancelled":
             still_open.pop(order, None)
         elif kind == "order_amended" and order in still_open:
-            # The ledger tells the new whole quantity; people only make prices lower, so that stays as it was.
-            still_open[order].price = min(still_open[order].price, Decimal(entry["price"]))
+            one = still_open[order]
+            one.quantity = Decimal(entry["qty"]) - one.filled
+            one.price = min(lowest, Decimal(entry["price"]))
         elif kind == "fill":
             quantity = Decimal(entry["qty"]) * (1 if entry["side"] == "Buy" else -1)
             actual[symbol] += quantity
             if order in still_open:
                 still_open[order].quantity -= quantity
+                still_open[order].filled += quantity
             if order in ours:
                 held[symbol] = max(held[symbol] + quantity, Decimal(0))
         sizes = dict(held)

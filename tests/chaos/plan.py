@@ -12,7 +12,7 @@ from order_manager.paper.faults import KINDS as REST_KINDS
 from order_manager.paper.stream_faults import KINDS as STREAM_KINDS
 
 REDIS, RABBITMQ = "redis", "rabbitmq"
-RATE = 15.0  # signals per second, where nothing else makes the run longer
+RATE = 10.0  # signals per second, where nothing else makes the run longer
 SECONDS_PER_KILL = 2.5
 
 # symbol -> price it starts from; it stays within BAND of that
@@ -71,6 +71,11 @@ class Plan:
     def until(self) -> float:
         """Kills and restarts end with the load, the rest when all is worked off: at the latest then."""
         return self.duration + max(60.0, self.duration * 0.5)
+
+    @property
+    def amends(self) -> bool:
+        """Whether the fleet amends orders where it can; one of two seeds, and one broker of each."""
+        return (self.seed + (self.broker == RABBITMQ)) % 2 == 1
 
     def dice(self, topic: str) -> random.Random:
         """Each topic has dice of its own: changing one leaves the others."""

@@ -104,6 +104,7 @@ def run(plan: Plan, *, say: Say = lambda what: None, keep: bool = False) -> Resu
                 exchange_options=EXCHANGE,
                 **SETTINGS,
                 **limits(),
+                ORDERMANAGER_ENABLE_ORDER_AMENDING=str(plan.amends).lower(),
             ) as house,
         ):
             wait_until(
@@ -173,20 +174,23 @@ def _end(
     say(f"{result.plan.broker}: {'NO ' if differing else ''}agreement after {agreed:.0f} s; judging")
 
     rows = patiently(house, lambda: house.rows("SELECT * FROM trading_signals ORDER BY seq"))
+    related = "SELECT signal_id FROM signal_order_relationships WHERE relation = 'amended'"
+    amended = {row["signal_id"] for row in house.rows(related)}
+    amended |= {row["signal_id"] for row in rows if "amend" in ((row["decision"] or {}).get("notes") or {})}
     letters = house.rows("SELECT * FROM dead_letters")
     happened = ledger(house, judge.LEDGER_KINDS)
     created = [entry for entry in happened if entry["kind"] == "order_created"]
     names = judge.names_of(message.signal_id for message in found if message.kind == SIGNAL)
     result.broken = {
         "no signal is lost": judge.lost_signals(found, rows),
-        "none is executed twice": judge.doubles(created, rows, names),
+        "none is executed twice": judge.doubles(created, rows, names, amended=amended),
         "first in, first out per symbol": judge.overtakings(created, rows, names),
         "no limit is exceeded": judge.breaches(happened),
         "garbage is dead letters": judge.unexplained_letters(found, letters),
         "database and events are the ledger": differing,
     }
     result.recoveries = recoveries(havoc.blows, rows)
-    result.figures = _figures(house, found, havoc, sender, rows, happened)
+    result.figures = _figures(house, found, havoc, sender, rows, happened, amended)
     result.kills = sum(havoc.kills.values())
     result.faults = sum(sum(result.figures[name].values()) for name in ("request faults", "stream faults"))
     result.figures["agreed"] = f"{agreed:.1f} s after the storm" if not differing else "never"
@@ -254,6 +258,7 @@ def _figures(
     sender: Sender,
     rows: list[Mapping[str, Any]],
     happened: list[dict[str, Any]],
+    amended: set[str],
 ) -> dict[str, Any]:
     requests_seen = ledger(house, "request")
     private = Counter(entry["fault"] for entry in requests_seen if entry["fault"])
@@ -270,6 +275,7 @@ def _figures(
         "published again": f"{sender.unconfirmed} bursts",
         "signals ended": dict(states.most_common()),
         "retried after failing": len(failed),
+        "amended for": len(amended),
         "at the exchange": {"requests": len(requests_seen), **dict(kinds)},
         "events": len({event["event_id"] for event in house.told}),
         "events told twice": len(house.told) - len({event["event_id"] for event in house.told}),

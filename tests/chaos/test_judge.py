@@ -81,6 +81,7 @@ def test_a_signal_s_state_is_what_the_exchange_saw() -> None:
     assert judge.doubles(created(link("a")), [row("a", 1), row("b", 2, "rejected")], NAMES) == []
     assert len(judge.doubles(created(link("a")), [row("a", 1, "failed")], NAMES)) == 1
     assert len(judge.doubles([], [row("a", 1)], NAMES)) == 1
+    assert judge.doubles([], [row("a", 1)], NAMES, amended={"a"}) == []
 
 
 def test_a_later_signal_that_comes_first_is_found() -> None:
@@ -106,6 +107,14 @@ def test_limits_are_judged_at_every_moment() -> None:
     assert any("exposure" in one for one in judge.breaches(spread)) == (
         11 * 3000 * judge.lowest_price("XRPUSDT") > MAX_EXPOSURE
     )
+
+
+def test_an_amended_order_counts_as_it_is_now() -> None:
+    size = MAX_POSITIONS["DOGEUSDT"]
+    of = {"symbol": "DOGEUSDT", "order_type": "Limit", "price": "0.15"}
+    happened = [entry("order_created", "om-1", qty="100", **of), entry("fill", "om-1", qty="50", **of)]
+    assert judge.breaches([*happened, entry("order_amended", "om-1", qty=str(size), **of)]) == []
+    assert judge.breaches([*happened, entry("order_amended", "om-1", qty=str(size + 1), **of)]) != []
 
 
 def test_what_was_sold_or_cancelled_makes_room() -> None:
