@@ -8,6 +8,7 @@ from kombu import Connection
 from order_manager.errors import NotConfirmed
 
 CONFIRM_TIMEOUT_S = 5.0
+CONNECT_TIMEOUT_S = 5.0
 
 
 class Republisher:
@@ -16,9 +17,13 @@ class Republisher:
     def __init__(self, broker_url: str, *, is_rabbitmq: bool) -> None:
         self._broker_url = broker_url
         self._is_rabbitmq = is_rabbitmq
-        self._options: dict[str, Any] = {"max_retries": 1}
+        self._options: dict[str, Any] = {"max_retries": 1, "socket_timeout": CONFIRM_TIMEOUT_S}
         if is_rabbitmq:
-            self._options |= {"confirm_publish": True, "confirm_timeout": CONFIRM_TIMEOUT_S}
+            self._options = {
+                "max_retries": 1,
+                "confirm_publish": True,
+                "confirm_timeout": CONFIRM_TIMEOUT_S,
+            }
 
     def publish(self, body: bytes, headers: Mapping[str, str], queue: str) -> None:
         """Returns when the broker has it in `queue`; raises NotConfirmed: it may have it all the same.
@@ -27,7 +32,10 @@ class Republisher:
         """
         try:
             with Connection(
-                self._broker_url, heartbeat=0, connect_timeout=5, transport_options=self._options
+                self._broker_url,
+                heartbeat=0,
+                connect_timeout=CONNECT_TIMEOUT_S,
+                transport_options=self._options,
             ) as connection:
                 connection.Producer().publish(
                     body,

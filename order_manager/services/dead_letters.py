@@ -148,6 +148,6 @@ def _receive(letter: Letter, source: str, topic: str, replaying: Replaying) -> R
         if not isinstance(row, dict):
             raise UnreadableAnswer("not an object")
         receive(topic, row, source=source, received_at=letter.summary.received_at)
-    except (ValueError, UnreadableAnswer) as error:
+    except (ValueError, RecursionError, UnreadableAnswer) as error:
         return Refusal(code="update_unreadable", message=f"the update can still not be read: {error}")
     return None

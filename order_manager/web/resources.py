@@ -28,13 +28,7 @@ class NoParameters(Parameters):
 
 
 class Resource(APIBlueprint):
-    def __init__(
-        self,
-        name: str,
-        *,
-        prefix: str,
-        about: str,
-    ) -> None:
+    def __init__(self, name: str, *, prefix: str, about: str) -> None:
         super().__init__(
             name,
             __name__,
@@ -96,7 +90,10 @@ def _fields_of_body() -> dict[str, Any]:
     """Whatever type of content it is sent as."""
     if not request.get_data():
         return {}
-    fields = request.get_json(silent=True, force=True)
+    try:
+        fields = request.get_json(silent=True, force=True)
+    except RecursionError:  # nested too deeply to be read
+        fields = None
     if not isinstance(fields, dict):
         message = 'the body must be a JSON object, like {"asset": "BTCUSDT"}'
         raise ApiError(HTTPStatus.BAD_REQUEST, "invalid_body", message)

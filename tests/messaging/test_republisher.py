@@ -1,5 +1,7 @@
 """A message goes back to its queue as it came, and counts as sent only when the broker has it."""
 
+import socket
+import time
 from collections.abc import Mapping
 
 import kombu
@@ -48,3 +50,16 @@ def test_a_broker_that_is_away_confirms_nothing() -> None:
 
     with pytest.raises(NotConfirmed):
         republisher.publish(BODY, HEADERS, SIGNALS)
+
+
+@pytest.mark.parametrize("scheme", ["amqp", "redis"])
+def test_a_frozen_broker_does_not_hold_the_caller(scheme: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("order_manager.messaging.republisher.CONFIRM_TIMEOUT_S", 0.3)
+    monkeypatch.setattr("order_manager.messaging.republisher.CONNECT_TIMEOUT_S", 0.3)
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        url = f"{scheme}://guest:guest@127.0.0.1:{mute.getsockname()[1]}//"
+        began = time.monotonic()
+        with pytest.raises(NotConfirmed):
+            Republisher(url, is_rabbitmq=scheme == "amqp").publish(BODY, HEADERS, SIGNALS)
+
+    assert time.monotonic() - began < 5

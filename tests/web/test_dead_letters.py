@@ -270,7 +270,9 @@ def test_an_update_that_could_not_be_applied_waits_for_its_lane_again(
 
 
 @pytest.mark.parametrize("code", ["unreadable_update", "update_not_applied"])
-@pytest.mark.parametrize("body", [b"{}", b"[]", b"\xff", b'{"symbol": "BTCUSDT", "quantity": "x"}'])
+@pytest.mark.parametrize(
+    "body", [b"{}", b"[]", b"[" * 9999, b"\xff", b'{"symbol": "BTCUSDT", "quantity": "x"}']
+)
 def test_an_update_that_can_still_not_be_read_stays_the_letter_that_it_is(
     api: Api, runtime: Runtime, code: str, body: bytes
 ) -> None:

@@ -8,7 +8,7 @@ from structlog.testing import capture_logs
 
 from order_manager.wiring import Runtime
 from tests.builders import a_market, an_instrument, at
-from tests.web.conftest import Api
+from tests.web.conftest import KEY, Api
 from tests.web.rows import add_lane, add_order, add_signal, add_update
 
 STATE, LANES = "/api/v1/trading-state", "/api/v1/lanes"
@@ -94,6 +94,19 @@ def test_a_change_without_a_fit_reason_changes_nothing(api: Api, body: Any, name
     [problem] = answer.json["details"]["parameters"]
     assert problem["parameter"] == named
     assert modes(api)[0] == "active"
+
+
+@pytest.mark.parametrize("body", [b"{", b"[]", b"[" * 60_000, b'{"reason":' * 6_000, b"\xff", b"reason=x"])
+def test_a_body_that_is_no_object_is_refused(api: Api, body: bytes) -> None:
+    answer = api.client.post(f"{STATE}/halt", data=body, headers={"X-API-Key": KEY})
+
+    assert (answer.status_code, answer.json["code"]) == (400, "invalid_body")
+
+
+def test_a_body_that_is_too_large_is_refused(api: Api) -> None:
+    answer = api.post(f"{STATE}/halt", {"reason": "x" * 70_000})
+
+    assert (answer.status_code, answer.json["code"]) == (413, "request_entity_too_large")
 
 
 def test_a_reason_in_the_query_is_none(api: Api) -> None:
