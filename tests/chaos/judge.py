@@ -103,6 +103,13 @@ def unexplained_letters(sent: Sequence[Message], letters: Sequence[Row]) -> list
     return found + [f"a dead letter that was not garbage: {body[:200]!r}" for body in sorted(kept - wanted)]
 
 
+def strange_events(told: Iterable[Row], stored: Iterable[Row]) -> list[str]:
+    """What was published was committed."""
+    known = {str(row["event_id"]) for row in stored}
+    strange = {event["event_id"]: event["event_type"] for event in told if event["event_id"] not in known}
+    return [f"event {name} ({kind}) was published and is not in the outbox" for name, kind in strange.items()]
+
+
 @dataclass(slots=True)
 class _Open:
     symbol: str

@@ -5,6 +5,7 @@
 Each mutation is a replacement of text that must fit exactly once; its tests are run in turn until one fails.
 """
 
+import os
 import shutil
 import subprocess
 import sys
@@ -146,10 +147,17 @@ def mutated(mutation: Mutation) -> Iterator[Path]:
 
 
 def noticed_by(tree: Path, tests: str) -> list[str]:
-    """The names of the tests that fail."""
+    """The tests that fail, with their reasons. What they leave behind goes with the tree."""
+    scratch = tree.parent / "tmp"
+    scratch.mkdir(mode=0o755, exist_ok=True)
     argv = [sys.executable, "-m", "pytest", "-q", "-rfE", "--no-header", "--tb=line", *tests.split()]
     with subprocess.Popen(
-        argv, cwd=tree, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        argv,
+        cwd=tree,
+        env={**os.environ, "TMPDIR": str(scratch)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
     ) as process:
         try:
             said, _ = process.communicate(timeout=WITHIN_S)
@@ -157,7 +165,7 @@ def noticed_by(tree: Path, tests: str) -> list[str]:
             process.terminate()
             process.communicate()
             return [f"{tests}: not done within {WITHIN_S} s"]
-    return [line.split()[1] for line in said.splitlines() if line.startswith(("FAILED", "ERROR"))]
+    return [line.partition(" ")[2] for line in said.splitlines() if line.startswith(("FAILED", "ERROR"))]
 
 
 def main(wanted: Sequence[str]) -> int:
@@ -176,7 +184,7 @@ def main(wanted: Sequence[str]) -> int:
                     flush=True,
                 )
                 for name in found[:5]:
-                    print(f"    {name}", flush=True)
+                    print(f"    {name[:300]}", flush=True)
         missed += not found
     return 1 if missed else 0
 

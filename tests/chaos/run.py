@@ -177,6 +177,7 @@ def _end(
     related = "SELECT signal_id FROM signal_order_relationships WHERE relation = 'amended'"
     amended = {row["signal_id"] for row in house.rows(related)}
     amended |= {row["signal_id"] for row in rows if "amend" in ((row["decision"] or {}).get("notes") or {})}
+    stored = house.rows("SELECT event_id FROM order_events")
     letters = house.rows("SELECT * FROM dead_letters")
     happened = ledger(house, judge.LEDGER_KINDS)
     created = [entry for entry in happened if entry["kind"] == "order_created"]
@@ -188,6 +189,7 @@ def _end(
         "no limit is exceeded": judge.breaches(happened),
         "garbage is dead letters": judge.unexplained_letters(found, letters),
         "database and events are the ledger": differing,
+        "what is published was committed": judge.strange_events(house.told, stored),
     }
     result.recoveries = recoveries(havoc.blows, rows)
     result.figures = _figures(house, found, havoc, sender, rows, happened, amended)

@@ -97,6 +97,12 @@ def test_garbage_is_a_dead_letter_and_nothing_else_is() -> None:
     assert len(judge.unexplained_letters([], [{"body": b"x"}])) == 1
 
 
+def test_an_event_that_was_never_committed_is_found() -> None:
+    told = [{"event_id": "e1", "event_type": "created"}, {"event_id": "e2", "event_type": "created"}]
+    assert judge.strange_events(told, [{"event_id": "e1"}, {"event_id": "e2"}]) == []
+    assert len(judge.strange_events(told, [{"event_id": "e1"}])) == 1
+
+
 def test_limits_are_judged_at_every_moment() -> None:
     size = MAX_POSITIONS["BTCUSDT"]
     assert judge.breaches([entry("order_created", "om-1", qty="0.02")]) == []
