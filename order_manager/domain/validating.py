@@ -22,6 +22,11 @@ class LegDifference:
     def is_of_size(self) -> bool:
         return self.size != self.stored.size
 
+    @property
+    def gap(self) -> Decimal:
+        """How much is missing; the same however the position moves meanwhile."""
+        return self.size - self.stored.size
+
 
 def leg_differences(stored: Mapping[int, Leg], shown: Mapping[int, Leg]) -> list[LegDifference]:
     """Both by Bybit positionIdx; a leg that one side does not have is flat there."""

@@ -59,16 +59,18 @@ def _counted(lane: Lane, desk: Desk) -> Mapping[int, Decimal] | None:
 def correct_position(lane: Lane, desk: Desk, *, settle_again: Callable[[], None]) -> int:
     """Compare the stored position with the exchange's; returns how many sizes differed, and corrects them.
 
-    A difference may be an update that is on its way or the exchange's own delay, so it must outlast a few
-    looks in which nothing else moves.
+    A difference may be an update that is on its way, a fill between our two questions, or the exchange's
+    own delay. So it must be there in each of a few looks, and a size must differ by as much in all of them;
+    one that does not is left to the next comparison.
     """
-    differences = _differences(lane, desk)
+    looks = [_differences(lane, desk)]
     for pause_s in PAUSES_S:
-        if not differences:
-            return 0
+        if not any(one.is_of_size for one in looks[-1]):
+            break  # an average price waits for nobody
         desk.pause(pause_s)
         settle_again()
-        differences = _differences(lane, desk)
+        looks.append(_differences(lane, desk))
+    differences = [one for one in looks[-1] if not one.is_of_size or _has_lasted(one, looks)]
     # Where the fills come to what the exchange shows, nothing is missing: ours was wrong all by itself.
     counted = (_counted(lane, desk) if differences else None) or {}
     for one in differences:
@@ -76,6 +78,11 @@ def correct_position(lane: Lane, desk: Desk, *, settle_again: Callable[[], None]
         source = "fills" if is_counted else "exchange"
         _correct(lane, desk, one, reason="the exchange shows another position", source=source)
     return sum(one.is_of_size for one in differences)
+
+
+def _has_lasted(difference: LegDifference, looks: Sequence[Sequence[LegDifference]]) -> bool:
+    leg = (difference.position_idx, difference.gap)
+    return all(leg in [(one.position_idx, one.gap) for one in look] for look in looks)
 
 
 def _differences(lane: Lane, desk: Desk) -> list[LegDifference]:

@@ -10,7 +10,7 @@ from order_manager.database.updates import UpdateStore
 from order_manager.domain.orders import Category, OrderStatus
 from order_manager.domain.positions import Leg, PositionMode
 from order_manager.services.validate_positions import PAUSES_S
-from tests.builders import a_position, hedged, holding
+from tests.builders import a_position, a_request, hedged, holding
 
 OURS = "om-test-1-0"
 
@@ -111,6 +111,27 @@ def test_a_fill_that_comes_during_the_looks_explains_the_difference(held, compar
     assert stored(held) == (D("0.015"), 49000)
     assert held.publisher.types == ["partially_filled"]
     assert adjustments(held) == []
+
+
+def test_fills_between_our_questions_are_no_difference(held, compare):
+    """The exchange shows each in its position before we ask for it."""
+    fills = []
+
+    def fill():
+        name = f"theirs-{len(fills)}"
+        held.exchange.take(a_request(client_order_id=name))
+        held.exchange.fill(name, D("0.001") * (1 + len(fills)))
+        fills.append(name)
+        if len(fills) <= len(PAUSES_S):
+            held.exchange.before("position", fill)
+
+    held.exchange.before("position", fill)
+    assert compare() == 0
+    assert len(fills) == 1 + len(PAUSES_S)
+    assert adjustments(held) == []
+    assert held.publisher.types.count("position_discrepancy") == 0
+    assert compare() == 0
+    assert stored(held)[0] == D("0.025")
 
 
 def test_an_average_price_alone_is_corrected_without_a_word(held, compare):
