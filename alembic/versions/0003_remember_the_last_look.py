@@ -1,4 +1,4 @@
-"""remember the last look at the whole account"""
+"""remember the last look at the whole account; index what the REST API asks for"""
 
 import sqlalchemy as sa
 
@@ -20,7 +20,11 @@ def upgrade() -> None:
             comment="until then every symbol that was traded has a lane",
         ),
     )
+    op.create_index("ix_trading_signals_symbol", "trading_signals", ["symbol", "seq"], unique=False)
+    op.create_index("ix_order_events_symbol", "order_events", ["symbol", "id"], unique=False)
 
 
 def downgrade() -> None:
+    op.drop_index("ix_order_events_symbol", table_name="order_events")
+    op.drop_index("ix_trading_signals_symbol", table_name="trading_signals")
     op.drop_column("account_state", "discovered_at")

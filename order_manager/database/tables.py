@@ -102,6 +102,7 @@ Index(
     postgresql_where=text("state IN ('waiting', 'planned')"),
 )
 Index("ix_trading_signals_received_at", trading_signals.c.received_at)
+Index("ix_trading_signals_symbol", trading_signals.c.symbol, trading_signals.c.seq)
 
 orders = Table(
     "orders",
@@ -316,6 +317,7 @@ Index(
 )
 Index("ix_order_events_order_id", order_events.c.order_id, order_events.c.id)
 Index("ix_order_events_signal_id", order_events.c.signal_id)
+Index("ix_order_events_symbol", order_events.c.symbol, order_events.c.id)
 
 account_state = Table(
     "account_state",
