@@ -36,7 +36,7 @@ from order_manager.services.view_positions import PositionViews
 from order_manager.settings import Settings, load_settings
 
 TOLD_MARKET_MAX_AGE_S = 10.0  # what events tell of the market is not older
-INSTRUMENT_MAX_AGE_S = 30.0  # a symbol's rules are read from the database again after this
+INSTRUMENT_MAX_AGE_S = 5.0  # a symbol's rules are read from the database again after this
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -299,6 +299,17 @@ class FakeExchange:
                 if not report.status.is_terminal and report.client_order_id not in self._hidden
             )
 
+    def closed_orders_since(self, symbol: str, since: datetime) -> tuple[OrderReport, ...]:
+        with self._called("closed_orders_since", symbol):
+            return tuple(
+                report
+                for name, report in self.reports.items()
+                if report.symbol == symbol
+                and report.status.is_terminal
+                and report.created_at >= since
+                and name not in self._hidden
+            )
+
     def executions(
         self, symbol: str, client_order_id: str, *, exchange_order_id: str | None = None
     ) -> tuple[Execution, ...]:

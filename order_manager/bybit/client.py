@@ -161,6 +161,15 @@ class BybitClient:
         unique = {report.exchange_order_id: report for report in reports if not report.status.is_terminal}
         return tuple(unique.values())
 
+    def closed_orders_since(self, symbol: str, since: datetime) -> tuple[OrderReport, ...]:
+        """Orders placed from `since` on that have ended, others' included, those without a fill for a day."""
+        found: dict[str, OrderReport] = {}
+        for window in self._windows(since):
+            rows = self._calls.rows(HISTORY, self._query(symbol, **window, limit=50))
+            for report in self._readable(wire.order_report, rows):
+                found[report.exchange_order_id] = report
+        return tuple(found.values())
+
     def executions(
         self, symbol: str, client_order_id: str, *, exchange_order_id: str | None = None
     ) -> tuple[Execution, ...]:

@@ -97,12 +97,15 @@ class LaneUpkeep:
         # The exchange may tell one twice in a row; a statement can't touch its row twice.
         rows = [*{execution.exec_id: execution_values(execution) for execution in executions}.values()]
         upkeep_sql.BOOK_EXECUTIONS(self._connection, {"executions": rows})
-        ids = sorted({execution.exchange_order_id for execution in executions if execution.is_trade})
-        behind = upkeep_sql.BEHIND(
+        return self.behind(sorted({one.exchange_order_id for one in executions if one.is_trade}))
+
+    def behind(self, exchange_order_ids: Sequence[str]) -> list[str]:
+        """Those of these that have traded more than we know of."""
+        rows = upkeep_sql.BEHIND(
             self._connection,
-            {"exchange_order_ids": ids, "symbol": self.symbol, "trades": sorted(TRADES)},
+            {"exchange_order_ids": list(exchange_order_ids), "symbol": self.symbol, "trades": sorted(TRADES)},
         )
-        return [row.exchange_order_id for row in behind]
+        return [row.exchange_order_id for row in rows]
 
     def name_executions(self, exchange_order_ids: Sequence[str]) -> None:
         """Executions that came before their order was known are its own now."""

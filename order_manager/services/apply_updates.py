@@ -1,6 +1,7 @@
 """Apply updates: what the exchange told of a symbol becomes what we know of it."""
 
 from collections.abc import Sequence
+from decimal import Decimal
 
 import structlog
 
@@ -14,17 +15,61 @@ from order_manager.services.record_reports import apply_reports
 log = structlog.get_logger(__name__)
 
 PAGE = 200  # updates
+LOOKS, LOOK_S = 3, 0.05  # for what was overtaken
 
 
 def apply_updates(lane: Lane, desk: Desk) -> int:
     """Apply all that waits, in order of arrival; returns how many updates. Asks the exchange nothing.
 
-    Where the updates do not add up to what we know, the lane is to be compared with the exchange.
+    Topics overtake one another: a fill or a position can be told before the order that it belongs to. So
+    where the updates do not add up, the rest is waited for, for a moment; then the lane is to be compared
+    with the exchange.
     """
+    doubts = Doubts()
+    applied = _apply_waiting(lane, doubts, desk)
+    for _ in range(LOOKS):
+        if not doubts.are_left(lane):
+            return applied
+        desk.pause(LOOK_S)
+        applied += _apply_waiting(lane, doubts, desk)
+    if doubts.are_left(lane):
+        log.info("updates_do_not_add_up", symbol=lane.symbol)
+        lane.request_reconciliation()
+    return applied
+
+
+class Doubts:
+    """What the updates tell of fills and positions that the orders have to explain."""
+
+    def __init__(self) -> None:
+        self.traded: set[str] = set()  # exchange_order_ids with executions
+        self.legs: dict[int, PositionReport] = {}  # the newest word on each
+        self._mark_price: Decimal | None = None
+
+    def add(self, updates: Sequence[Update]) -> None:
+        for update in updates:
+            if isinstance(update, PositionReport):
+                self.legs[update.position_idx] = update
+                self._mark_price = update.mark_price or self._mark_price
+
+    def are_left(self, lane: Lane) -> bool:
+        if self.traded:
+            self.traded = set(lane.behind(sorted(self.traded)))
+        if self.legs:
+            positions = lane.marked_positions(self._mark_price)
+            stored = {idx: leg.size for position in positions for idx, leg in position.legs.items()}
+            self.legs = {
+                idx: report for idx, report in self.legs.items() if report.size != stored.get(idx, 0)
+            }
+        return bool(self.traded or self.legs)
+
+
+def _apply_waiting(lane: Lane, doubts: Doubts, desk: Desk) -> int:
     applied = 0
     while waiting := lane.updates(PAGE):
+        updates = [update for _, update in waiting]
         try:
-            _apply(lane, [update for _, update in waiting], desk)
+            doubts.traded.update(_apply(lane, updates, desk))
         except (LaneLost, ExchangeError):
             raise
         except Exception as error:  # whatever it is, one bad update must not stop the symbol
@@ -32,6 +77,7 @@ def apply_updates(lane: Lane, desk: Desk) -> int:
                 raise
             log.error("updates_not_applied", symbol=lane.symbol, count=len(waiting), error=repr(error))
             _apply_one_by_one(lane, waiting, desk)
+        doubts.add(updates)
         lane.drop_updates([number for number, _ in waiting])
         applied += len(waiting)
         if len(waiting) < PAGE:
@@ -54,22 +100,7 @@ def _apply_one_by_one(lane: Lane, waiting: Sequence[tuple[int, Update]], desk: D
             log.error("update_set_aside", symbol=lane.symbol, update=number, error=repr(error))
 
 
-def _apply(lane: Lane, updates: Sequence[Update], desk: Desk) -> None:
+def _apply(lane: Lane, updates: Sequence[Update], desk: Desk) -> Sequence[str]:
+    """Returns the exchange_order_ids that have traded more than we know of."""
     apply_reports(lane, [update for update in updates if isinstance(update, OrderReport)], desk)
-    executions = [update for update in updates if isinstance(update, Execution)]
-    if behind := lane.book_executions(executions):
-        log.info("executions_ahead", symbol=lane.symbol, exchange_order_ids=behind)
-        lane.request_reconciliation()
-    _look_at_positions(lane, [update for update in updates if isinstance(update, PositionReport)])
-
-
-def _look_at_positions(lane: Lane, reports: Sequence[PositionReport]) -> None:
-    """The newest word on each leg; a size that is not ours has the symbol compared with the exchange."""
-    if not reports:
-        return
-    newest = {report.position_idx: report for report in reports}
-    mark_price = next((report.mark_price for report in reversed(reports) if report.mark_price), None)
-    positions = lane.marked_positions(mark_price)
-    stored = {idx: leg.size for position in positions for idx, leg in position.legs.items()}
-    if any(report.size != stored.get(idx, 0) for idx, report in newest.items()):
-        lane.request_reconciliation()
+    return lane.book_executions([update for update in updates if isinstance(update, Execution)])

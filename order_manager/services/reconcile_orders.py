@@ -9,16 +9,13 @@ from order_manager.domain.orders import OrderReport
 from order_manager.errors import OutcomeUnknown
 from order_manager.services.desk import Desk
 from order_manager.services.ports import Lane
-from order_manager.services.record_reports import apply_reports
 from order_manager.services.settle_orders import settle_with
 from order_manager.services.validate_positions import correct_position, recount_position
 
 log = structlog.get_logger(__name__)
 
 PAGE = 50  # fills without an order
-OVERLAP = timedelta(
-    seconds=60
-)  # executions are asked for again from so long before: clocks differ, lists lag
+OVERLAP = timedelta(seconds=60)  # what came just before is asked for again: clocks differ, lists lag
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,25 +52,23 @@ def reconcile_symbol(lane: Lane, desk: Desk) -> Reconciliation:
 
 
 def settle_all(lane: Lane, desk: Desk) -> tuple[int, int]:
-    """Every open order, ours or not, and every fill; returns how many orders were seen and changed."""
-    settled = settle_with(lane, desk.exchange.open_orders(lane.symbol), desk)
-    found = _book_missed_fills(lane, desk)
-    return settled.seen + found, settled.changed + found
-
-
-def _book_missed_fills(lane: Lane, desk: Desk) -> int:
-    """Executions that nobody told us of, and the orders behind them; returns how many orders changed."""
+    """Every order and every fill, ours or not; returns how many orders were seen and changed."""
     since = lane.executions_known_until() - OVERLAP
+    reports = [
+        *desk.exchange.open_orders(lane.symbol),
+        *desk.exchange.closed_orders_since(lane.symbol, since),
+    ]
     executions = desk.exchange.executions_since(lane.symbol, since)
     behind = {*lane.book_executions(executions), *lane.executions_without_order(PAGE)}
     recent = {one.exchange_order_id for one in executions if one.executed_at > desk.now() - OVERLAP}
-    found = [_order_of_fills(lane, desk, name, is_recent=name in recent) for name in sorted(behind)]
+    for name in sorted(behind - {report.exchange_order_id for report in reports}):
+        report = _order_of_fills(lane, desk, name, is_recent=name in recent)
+        reports += [report] if report else []
     # As it happened: a position's average price and realized PnL depend on what came first.
-    reports = sorted(filter(None, found), key=lambda report: report.updated_at)
-    changed = apply_reports(lane, reports, desk)
+    settled = settle_with(lane, sorted(reports, key=lambda report: report.updated_at), desk)
     if behind:  # the orders are known now, and the executions are to be theirs
         lane.name_executions(sorted(behind))
-    return changed
+    return settled.seen, settled.changed
 
 
 def _order_of_fills(lane: Lane, desk: Desk, exchange_order_id: str, *, is_recent: bool) -> OrderReport | None:

@@ -20,20 +20,20 @@ log = structlog.get_logger(__name__)
 FILLS = (OrderEvent.PARTIALLY_FILLED, OrderEvent.FILLED)
 
 
-def apply_reports(lane: Lane, reports: Sequence[OrderReport], desk: Desk) -> int:
+def apply_reports(lane: Lane, reports: Sequence[OrderReport], desk: Desk) -> set[str]:
     """Merge each report into its order; one of an order that we do not know is recorded as external.
 
-    Returns how many orders changed.
+    Returns the exchange_order_ids of those that changed.
     """
     if not reports:
-        return 0
+        return set()
     found = lane.find_orders(
         exchange_order_ids=[report.exchange_order_id for report in reports],
         client_order_ids=[report.client_order_id for report in reports if report.client_order_id],
     )
     by_exchange_id = {order.exchange_order_id: order for order in found if order.exchange_order_id}
     by_link_id = {order.client_order_id: order for order in found if not order.exchange_order_id}
-    changed = set()
+    changed: set[str] = set()
     for report in reports:
         order = by_exchange_id.get(report.exchange_order_id) or by_link_id.get(report.client_order_id)
         if order is None and not _is_recordable(report):
@@ -46,7 +46,7 @@ def apply_reports(lane: Lane, reports: Sequence[OrderReport], desk: Desk) -> int
         if is_news(order, after):
             changed.add(report.exchange_order_id)
         by_exchange_id[report.exchange_order_id] = after
-    return len(changed)
+    return changed
 
 
 def is_news(before: Order, after: Order) -> bool:

@@ -48,17 +48,23 @@ def settle_orders(lane: Lane, desk: Desk, *, only_unsettled: bool = False) -> Se
 
 
 def settle_with(lane: Lane, shown: Sequence[OrderReport], desk: Desk) -> Settlement:
-    """The same with all of the symbol's open orders as the exchange just showed them: asks for the rest."""
+    """The same with what the exchange just showed, all of its open orders at least: asks for the rest."""
     changed = apply_reports(lane, shown, desk)
     known = {report.exchange_order_id for report in shown}
     orders, still_open = lane.open_orders(), []
     for order in orders:
         is_settled = order.exchange_order_id in known and order.cancel_requested_at is None
         after = order if is_settled else _settled(lane, order, desk)
-        changed += is_news(order, after)
+        if is_news(order, after):
+            changed.add(_any_id(order))
         if after.is_open:
             still_open.append(after)
-    return Settlement(still_open=tuple(still_open), seen=len(orders), changed=changed)
+    seen = changed | {_any_id(order) for order in orders}
+    return Settlement(still_open=tuple(still_open), seen=len(seen), changed=len(changed))
+
+
+def _any_id(order: Order) -> str:
+    return order.exchange_order_id or order.id
 
 
 def _settled(lane: Lane, order: Order, desk: Desk) -> Order:

@@ -95,6 +95,13 @@ def test_an_order_that_is_open_at_the_exchange_and_unknown_here_is_adopted(room,
     assert reconcile() == (1, 0, 0)
 
 
+def test_an_order_that_came_and_went_without_a_fill_while_we_were_away_is_found(room, reconcile):
+    theirs(room)
+    room.exchange.end("theirs", reason="CancelByUser")
+    assert reconcile() == (1, 1, 0)
+    assert room.publisher.types == ["created", "cancelled"]
+
+
 def test_an_order_that_came_and_went_while_we_were_away_is_found_by_its_fills(room, reconcile):
     theirs(room)
     room.exchange.fill("theirs", D("0.01"))
@@ -219,16 +226,16 @@ TROUBLES = [
     AccessDenied("key"),
     UnreadableAnswer("x"),
 ]
-CALLS = ["open_orders", "evidence", "executions_since", "executions", "position"]
+CALLS = ["open_orders", "closed_orders_since", "evidence", "executions_since", "executions", "position"]
 
 
 @pytest.mark.parametrize("error", TROUBLES, ids=lambda error: type(error).__name__)
 @pytest.mark.parametrize("method", CALLS)
 def test_an_answer_that_did_not_come_ends_nothing_and_the_comparison_stays_due(room, method, error):
     room.resting()
+    room.clock.advance(-7200)
     room.resting(id="11111111-2222-4333-8444-000000000001", client_order_id="gone", exchange_order_id="x-2")
     room.exchange.fill("gone", D("0.01"))
-    room.clock.advance(-7200)
     old = {"status": OrderStatus.FILLED, "filled_quantity": D("0.001")}
     room.resting(
         id="11111111-2222-4333-8444-000000000002", client_order_id="old", exchange_order_id="x-3", **old
@@ -299,12 +306,12 @@ def test_many_orders_are_asked_for_in_one_page(room, reconcile):
         room.resting(id=name, client_order_id=f"o-{number}", exchange_order_id=f"x-{number}")
     room.exchange.end("o-7", reason="CancelByAdmin")
     assert reconcile()[0] == 9
-    assert (room.exchange.count("open_orders"), room.exchange.count("evidence")) == (1, 1)
+    assert (room.exchange.count("open_orders"), room.exchange.count("evidence")) == (1, 0)
     room.exchange.fill("o-3", D("0.01"))
     with room.lane() as lane:
         settled = settle_orders(lane, room.desk)
     assert (len(settled.still_open), settled.changed) == (7, 1)
-    assert (room.exchange.count("open_orders"), room.exchange.count("evidence")) == (2, 2)
+    assert (room.exchange.count("open_orders"), room.exchange.count("evidence")) == (2, 1)
 
 
 def test_another_symbols_orders_and_fills_are_left_alone(room, reconcile):
