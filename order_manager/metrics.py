@@ -97,7 +97,7 @@ SIGNALS_ENDED = _counter(
     "worker",
     "Signals that were brought to their end",
     outcome="executed, rejected, failed",
-    code="why it was rejected or failed (README); empty when executed",
+    code="why it was rejected or failed, as in its event; empty when executed",
 )
 ACCEPTANCE = _histogram(
     "signal_acceptance_seconds",

@@ -14,6 +14,7 @@ from order_manager.web.errors import shown
 log = structlog.get_logger(__name__)
 
 REQUEST_ID, TRACE_ID = "X-Request-ID", "X-Trace-ID"
+QUIET = PROBES | {"/metrics"}  # asked by machines, every few seconds
 ACCEPTABLE_ID = re.compile(r"[A-Za-z0-9._:-]{1,100}")
 
 
@@ -48,7 +49,7 @@ def _finish(response: Response) -> Response:
         "Cache-Control", "no-store"
     )  # orders and positions are true for a moment only
     response.headers["X-Content-Type-Options"] = "nosniff"
-    say = log.debug if request.path in PROBES else log.info
+    say = log.debug if request.path in QUIET else log.info
     say(
         "http_request_served",
         method=request.method,
