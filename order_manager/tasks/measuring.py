@@ -3,11 +3,14 @@
 import time
 from typing import Any
 
+import structlog
 from celery import signals
 
 from order_manager import metrics
 from order_manager.metrics_server import serve_metrics
 from order_manager.settings import load_settings
+
+log = structlog.get_logger(__name__)
 
 _started: dict[str, float] = {}  # task id -> when; a child runs one at a time
 
@@ -15,7 +18,10 @@ _started: dict[str, float] = {}  # task id -> when; a child runs one at a time
 @signals.worker_init.connect
 def _serve_worker(**_: Any) -> None:
     """Before the pool has children."""
-    serve_metrics(load_settings(), process="worker")
+    settings = load_settings()
+    if settings.metrics_port and not metrics.FOLDER:
+        log.warning("metrics_of_parent_only", missing="PROMETHEUS_MULTIPROC_DIR")  # the child does the work
+    serve_metrics(settings, process="worker")
 
 
 @signals.beat_init.connect
