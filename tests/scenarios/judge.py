@@ -97,12 +97,12 @@ def differences(house: House, *, corrections: int = 0) -> list[str]:
     """Where database, event queue or REST API differ from the exchange's ledger; empty when all agree.
 
     `corrections`: how many sizes of positions had to be set right. All orders are to be there, others'
-    included, but for those that others placed and cancelled, without a fill, while nobody was told.
+    included, but for those without a fill on symbols that nobody ever traded.
     """
     rows = house.rows("SELECT * FROM orders WHERE NOT is_dry_run")
-    known = {row["exchange_order_id"] for row in rows}
+    lanes = {row["symbol"] for row in house.rows("SELECT symbol FROM lanes")}
     orders = [
-        order for order in house.paper.orders() if order["order_id"] in known or not _left_no_trace(order)
+        order for order in house.paper.orders() if order["symbol"] in lanes or not _left_no_trace(order)
     ]
     found = order_differences(orders, house.paper.fills(), rows)
     found += execution_differences(house)
