@@ -9,6 +9,7 @@ from order_manager.logs import configure_logs
 from order_manager.queues import MAINTENANCE
 from order_manager.settings import load_settings
 from order_manager.tasks import measuring as measuring  # connects its signals
+from order_manager.tasks.ending import EndAtLast
 from order_manager.tasks.lane_leases import LaneLeases
 
 CATCH_UP = ("discover_symbols", "validate_positions", "refresh_instruments")
@@ -17,6 +18,7 @@ CATCH_UP_WITHIN_S = 60.0
 app = Celery("order_manager", amqp="order_manager.tasks.queues:SymbolAMQP")
 app.config_from_object("celeryconfig")
 app.steps["consumer"].add(LaneLeases)
+app.steps["worker"].add(EndAtLast)
 
 
 @signals.setup_logging.connect
