@@ -89,16 +89,6 @@ MUTATIONS = (
                 "                return wire.order_report(row, category=self._category)\n"
                 "        except RateLimited:\n            return None\n        return None\n",
             ),
-            Change(
-                path="order_manager/bybit/retcodes.py",
-                old="        429 10006 10018",
-                new="        429 10018",
-            ),
-            Change(
-                path="order_manager/bybit/retcodes.py",
-                old='    OrderNotFound: "110001',
-                new='    OrderNotFound: "10006 110001',
-            ),
         ),
         tests=(CHAOS, "tests/bybit", "tests/scenarios/test_unknown_outcomes.py"),
     ),
