@@ -4,10 +4,11 @@ from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
 
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine, select, text
 
 from order_manager.database import lane_sql
 from order_manager.database.engine import dumps
+from order_manager.database.tables import account_state
 from order_manager.database.update_rows import update_kind, update_values
 from order_manager.domain.exchange import Update
 
@@ -70,6 +71,12 @@ class UpdateStore:
         values = {"symbols": None if symbols is None else list(symbols), "validate": validate}
         with self._engine.connect() as connection:
             return [row.symbol for row in connection.execute(_REQUEST, values)]
+
+    def available_balance(self) -> Decimal | None:
+        """Quote, as we last heard it; None before the first time."""
+        with self._engine.connect() as connection:
+            known: Decimal | None = connection.execute(select(account_state.c.available_balance)).scalar()
+            return known
 
     def save_balance(self, available: Decimal, *, asked_at: datetime) -> None:
         """Quote, as of `asked_at`; an older one than is known changes nothing."""

@@ -9,7 +9,7 @@ from order_manager.services import refresh_instruments as refreshing
 from order_manager.services import snapshot_positions as snapshotting
 from order_manager.services import sweep as sweeping
 from order_manager.services.desk import utc_now
-from order_manager.services.discover_symbols import discover_symbols as discover
+from order_manager.services.reconcile_account import reconcile_account
 from order_manager.services.sync_orders import SyncScope, start_sync, wait_for_sync
 from order_manager.tasks.app import app
 from order_manager.tasks.exchange_updates import build_syncing, request_reconciliation
@@ -50,11 +50,8 @@ def sweep() -> int:
 
 @app.task(name="reconcile_orders", ignore_result=False)
 def reconcile_orders() -> dict[str, Any]:
-    """Have every symbol compared with the exchange, those it never had a signal for too."""
-    rt = runtime()
-    symbols = request_reconciliation()
-    discovered = _discover(rt)
-    return {"requested": symbols, "discovered": discovered}
+    """Have every symbol compared with the exchange, and what is not one symbol's."""
+    return {"requested": request_reconciliation(), **_reconcile_account(runtime())}
 
 
 @app.task(name="validate_positions", ignore_result=False)
@@ -63,10 +60,10 @@ def validate_positions() -> dict[str, Any]:
     return {"requested": request_reconciliation(validate=True)}
 
 
-@app.task(name="discover_symbols")
-def discover_symbols() -> list[str]:
-    """Open lanes for symbols that somebody else trades on our account; returns them."""
-    return _discover(runtime())
+@app.task(name="discover_symbols", ignore_result=False)
+def discover_symbols() -> dict[str, Any]:
+    """Open lanes for symbols that somebody else trades on our account, and compare the balance."""
+    return _reconcile_account(runtime())
 
 
 @app.task(name="sync_orders", ignore_result=False)
@@ -109,11 +106,15 @@ def snapshot_positions() -> dict[str, Any]:
     return asdict(outcome)
 
 
-def _discover(rt: Runtime) -> list[str]:
+def _reconcile_account(rt: Runtime) -> dict[str, Any]:
     if rt.desk.rules.is_dry_run:
-        return []
-    return discover(
-        store=rt.inbox, exchange=rt.exchange, open_symbol=lambda symbol: _open(rt, symbol), now=rt.desk.now
+        return {}
+    return reconcile_account(
+        looks=rt.inbox,
+        balances=rt.updates,
+        exchange=rt.exchange,
+        open_symbol=lambda symbol: _open(rt, symbol),
+        now=rt.desk.now,
     )
 
 
