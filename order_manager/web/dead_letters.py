@@ -8,8 +8,8 @@ from typing import Annotated, Any
 from pydantic import ConfigDict, Field
 
 from order_manager.database import dead_letters
-from order_manager.database.dead_letters import SHOWN_BYTES, LetterFilter, LetterState, LetterSummary
-from order_manager.domain.events import iso
+from order_manager.database.dead_letters import SHOWN_BYTES, LetterFilter, LetterState
+from order_manager.database.wording import letter_json
 from order_manager.services.dead_letters import Refusal, discard_letter, replay_letter
 from order_manager.tasks.dead_letters import build_replaying
 from order_manager.web.answers import Answer, Moment, Pagination, Problem
@@ -84,7 +84,7 @@ def list_dead_letters(query: DeadLettersQuery) -> dict[str, Any]:
         page=query.page,
     )
     return {
-        "dead_letters": [_summary_json(letter) for letter in found],
+        "dead_letters": [letter_json(letter) for letter in found],
         "pagination": query.pagination(total),
     }
 
@@ -97,7 +97,7 @@ def get_dead_letter(path: DeadLetterPath) -> dict[str, Any]:
         raise _unknown(path)
     body = _text(letter.body, is_whole=len(letter.body) == letter.summary.size)
     return {
-        **_summary_json(letter.summary),
+        **letter_json(letter.summary),
         "headers": letter.headers,
         "body": body,
         "body_base64": base64.b64encode(letter.body).decode() if body is None else None,
@@ -122,7 +122,7 @@ def _resolved(path: DeadLetterPath, outcome: Any) -> dict[str, Any]:
         raise _unknown(path)
     if isinstance(outcome, Refusal):
         raise ApiError(HTTPStatus.CONFLICT, outcome.code, outcome.message, details={"id": path.id})
-    return _summary_json(outcome)
+    return letter_json(outcome)
 
 
 def _number(path: DeadLetterPath) -> int:
@@ -142,17 +142,3 @@ def _text(body: bytes, *, is_whole: bool) -> str | None:
         return codecs.getincrementaldecoder("utf-8")().decode(body, final=is_whole)
     except UnicodeDecodeError:
         return None
-
-
-def _summary_json(letter: LetterSummary) -> dict[str, Any]:
-    return {
-        "id": letter.id,
-        "queue": letter.queue,
-        "code": letter.code,
-        "field": letter.field,
-        "reason": letter.reason,
-        "state": letter.state.value,
-        "received_at": iso(letter.received_at),
-        "resolved_at": iso(letter.resolved_at),
-        "size": letter.size,
-    }

@@ -5,8 +5,8 @@ from typing import Any
 from pydantic import Field
 
 from order_manager.database import event_views, queries
-from order_manager.database.event_views import EventFilter, StoredEvent
-from order_manager.domain.events import iso
+from order_manager.database.event_views import EventFilter
+from order_manager.database.wording import event_json
 from order_manager.web.answers import Answer, Moment, Pagination
 from order_manager.web.context import current_runtime
 from order_manager.web.paging import Spanned
@@ -64,18 +64,3 @@ def list_events(query: EventsQuery) -> dict[str, Any]:
         engine, wanted, is_descending=query.sort_order is SortOrder.DESC, page=query.page
     )
     return {"events": [event_json(event) for event in found], "pagination": query.pagination(total)}
-
-
-def event_json(event: StoredEvent) -> dict[str, Any]:
-    return {
-        "event_id": event.event_id,
-        "event_type": event.event_type,
-        "order_id": event.order_id,
-        "signal_id": event.signal_id,
-        "asset": event.symbol or None,
-        "sequence": event.sequence,
-        "trace_id": event.trace_id,
-        "created_at": iso(event.created_at),
-        "published_at": iso(event.published_at),
-        "message": event.body,
-    }

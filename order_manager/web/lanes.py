@@ -4,8 +4,8 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from order_manager.database.lane_views import LaneView, list_lanes
-from order_manager.domain.events import iso
+from order_manager.database.lane_views import list_lanes
+from order_manager.database.wording import lane_json
 from order_manager.domain.positions import PositionMode
 from order_manager.domain.state import TradingMode
 from order_manager.web.answers import Answer, Moment, Pagination
@@ -63,34 +63,4 @@ class LanesQuery(Paged):
 def get_lanes(query: LanesQuery) -> dict[str, Any]:
     """Lanes by asset."""
     found, total = list_lanes(current_runtime().engine, symbol=query.asset, mode=query.mode, page=query.page)
-    return {"lanes": [_lane_json(lane) for lane in found], "pagination": query.pagination(total)}
-
-
-def _lane_json(lane: LaneView) -> dict[str, Any]:
-    return {
-        "asset": lane.symbol,
-        "mode": lane.mode.value,
-        "position_mode": lane.position_mode.value,
-        "opened_at": iso(lane.opened_at),
-        "depth": lane.depth,
-        "oldest_signal_age_s": lane.oldest_age_s,
-        "open_orders": lane.open_orders,
-        "in_flight_orders": lane.in_flight,
-        "cancelling_orders": lane.cancelling,
-        "waiting_updates": lane.updates,
-        "oldest_update_age_s": lane.oldest_update_age_s,
-        "blocked_since": iso(lane.blocked_since),
-        "blocked_reason": lane.blocked_reason,
-        "retry_at": iso(lane.retry_at),
-        "reconciliation": {
-            "result": lane.reconciliation,
-            "requested_at": iso(lane.reconcile_requested_at),
-            "validation_requested_at": iso(lane.validate_requested_at),
-            "completed_at": iso(lane.reconciled_at),
-            "orders": lane.reconciled_orders,
-            "corrected_orders": lane.corrected_orders,
-            "position_discrepancies": lane.discrepancies,
-            "failed_at": iso(lane.reconcile_failed_at),
-            "error": lane.reconcile_error,
-        },
-    }
+    return {"lanes": [lane_json(lane) for lane in found], "pagination": query.pagination(total)}

@@ -7,7 +7,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from order_manager.database import queries
-from order_manager.database.queries import StoredPosition
+from order_manager.database.wording import stored_position_json
 from order_manager.domain.events import iso, position_json, text
 from order_manager.domain.portfolio import Holding
 from order_manager.domain.positions import PositionMode
@@ -76,7 +76,7 @@ def list_positions(query: PositionsQuery) -> dict[str, Any]:
         total, source = len(wanted), PositionSource.POSITION_MANAGER
     else:
         found, total = queries.list_positions(current_runtime().engine, symbol=symbol, mode=mode, page=page)
-        listed, source = [_stored_json(stored) for stored in found], PositionSource.OURS
+        listed, source = [stored_position_json(stored) for stored in found], PositionSource.OURS
     return _told_by(source, {"positions": listed, "pagination": query.pagination(total)})
 
 
@@ -92,7 +92,7 @@ def get_position(path: PositionPath, query: PositionQuery) -> dict[str, Any]:
         source = PositionSource.POSITION_MANAGER
     else:
         stored = queries.find_position(current_runtime().engine, asset, mode)
-        wanted, source = [_stored_json(stored)] if stored else [], PositionSource.OURS
+        wanted, source = [stored_position_json(stored)] if stored else [], PositionSource.OURS
     if not wanted:
         raise not_found("position", "asset", asset)
     return _told_by(source, wanted[0])
@@ -144,12 +144,3 @@ def _holding_json(holding: Holding) -> dict[str, Any]:
         "created_at": iso(holding.created_at),
         "updated_at": iso(holding.updated_at),
     }
-
-
-def _stored_json(stored: StoredPosition) -> dict[str, Any]:
-    return position_json(
-        stored.position,
-        mark_price=stored.mark_price,
-        created_at=stored.created_at,
-        updated_at=stored.updated_at,
-    )

@@ -11,15 +11,13 @@ from order_manager.database.signal_views import (
     SignalFilter,
     SignalSort,
     SignalState,
-    SignalStory,
-    StoredSignal,
 )
-from order_manager.domain.events import iso, order_json, text
+from order_manager.database.wording import event_json, signal_json, story_json
 from order_manager.domain.orders import Side
 from order_manager.web.answers import Answer, Moment, Number, Pagination, Problem
 from order_manager.web.context import current_runtime
 from order_manager.web.errors import not_found
-from order_manager.web.events import Event, event_json
+from order_manager.web.events import Event
 from order_manager.web.orders import Order
 from order_manager.web.paging import MAX_LIMIT, Spanned
 from order_manager.web.parameters import Id, Parameters, Sentence, SignalId, SortOrder, Symbol
@@ -118,7 +116,7 @@ def list_signals(query: SignalsQuery) -> dict[str, Any]:
         is_descending=query.sort_order is SortOrder.DESC,
         page=query.page,
     )
-    return {"signals": [_signal_json(one) for one in found], "pagination": query.pagination(total)}
+    return {"signals": [signal_json(one) for one in found], "pagination": query.pagination(total)}
 
 
 @blueprint.get("/<path:signal_id>", responses={200: SignalDetail, 404: Problem})
@@ -133,38 +131,4 @@ def get_signal(path: SignalPath) -> dict[str, Any]:
     events, _ = event_views.list_events(
         engine, EventFilter(signal_id=signal_id), is_descending=False, page=Page(limit=MAX_LIMIT, offset=0)
     )
-    return {**_story_json(story), "events": [event_json(event) for event in events]}
-
-
-def _story_json(story: SignalStory) -> dict[str, Any]:
-    return {
-        **_signal_json(story.stored),
-        "decision": story.decision,
-        "orders": [{**order_json(order), "relation": relation} for relation, order in story.orders],
-        "message": story.message,
-    }
-
-
-def _signal_json(stored: StoredSignal) -> dict[str, Any]:
-    signal = stored.signal
-    return {
-        "signal_id": signal.signal_id,
-        "seq": stored.seq,
-        "asset": signal.symbol,
-        "signal_type": signal.side.value,
-        "amount": text(signal.notional),
-        "confidence": text(signal.confidence),
-        "is_urgent": signal.is_urgent,
-        "snapshot_price": text(signal.snapshot_price),
-        "snapshot_spread": text(signal.snapshot_spread),
-        "strategy_id": signal.strategy_id,
-        "trace_id": signal.trace_id,
-        "attempt": signal.attempt,
-        "state": stored.state.value,
-        "code": stored.code,
-        "reason": stored.reason,
-        "timestamp": iso(signal.timestamp),
-        "received_at": iso(stored.received_at),
-        "decided_at": iso(stored.decided_at),
-        "finished_at": iso(stored.finished_at),
-    }
+    return {**story_json(story), "events": [event_json(event) for event in events]}
