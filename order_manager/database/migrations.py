@@ -3,6 +3,9 @@
 from pathlib import Path
 
 from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Engine
 
 from alembic import command
 
@@ -29,3 +32,14 @@ def downgrade(url: str, revision: str) -> None:
 def check(url: str) -> None:
     """Raise if the schema at `url` is not what tables.py says."""
     command.check(_config(url))
+
+
+def head_revision() -> str | None:
+    """The schema that this code works with."""
+    return ScriptDirectory.from_config(_config("")).get_current_head()
+
+
+def stored_revision(engine: Engine) -> str | None:
+    """The schema that the database has; None: none of ours."""
+    with engine.connect() as connection:
+        return MigrationContext.configure(connection).get_current_revision()

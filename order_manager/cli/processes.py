@@ -1,24 +1,14 @@
-"""The order-manager command."""
+"""Commands that are processes, or prepare them: up, migrate, consumer, stream, healthy, paper-exchange."""
 
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
 
 import click
 
-from order_manager.errors import SettingsInvalid
-
-T = TypeVar("T")
+from order_manager.cli.house import settled
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(package_name="order-manager")
-def main() -> None:
-    """Turns trading signals into Bybit orders, once and in order."""
-
-
-@main.command()
+@click.command()
 @click.option("--data-dir", type=click.Path(path_type=Path), default=Path(".data"), show_default=True)
 @click.option("--workers", type=click.IntRange(1, 32), default=2, show_default=True, help="symbol workers")
 @click.option("--port", type=click.IntRange(1, 65535), default=None, help="REST API [default: 4600]")
@@ -31,12 +21,12 @@ def up(data_dir: Path, workers: int, port: int | None, demo: bool, exit_after: b
     from order_manager.settings import load_settings
     from order_manager.up import up as run_up
 
-    configure_logs(_settings(load_settings), process="up")
+    configure_logs(settled(load_settings), process="up")
     shown = run_demo if demo else None
     sys.exit(run_up(data_dir, workers=workers, port=port, demo=shown, exit_after=exit_after))
 
 
-@main.command()
+@click.command()
 def migrate() -> None:
     """Bring the database's schema up to date."""
     from sqlalchemy.exc import OperationalError
@@ -44,9 +34,9 @@ def migrate() -> None:
     from order_manager.database.migrations import upgrade
     from order_manager.settings import load_settings
 
-    settings = _settings(load_settings)
+    settings = settled(load_settings)
     try:
-        upgrade(_settings(lambda: settings.postgres_url))
+        upgrade(settled(lambda: settings.postgres_url))
     except OperationalError as error:
         where = f"{settings.postgres_host}:{settings.postgres_port}"
         raise click.ClickException(
@@ -56,7 +46,7 @@ def migrate() -> None:
     click.echo("the schema is up to date")
 
 
-@main.command()
+@click.command()
 def consumer() -> None:
     """Take signals off the broker until stopped."""
     from order_manager.consumer import run_consumer
@@ -64,13 +54,13 @@ def consumer() -> None:
     from order_manager.metrics_server import serve_metrics
     from order_manager.wiring import runtime
 
-    rt = _settings(runtime)
+    rt = settled(runtime)
     configure_logs(rt.settings, process="consumer")
     serve_metrics(rt.settings, process="consumer")
     run_consumer(rt)
 
 
-@main.command()
+@click.command()
 def stream() -> None:
     """Follow the exchange's private stream until stopped."""
     from order_manager.logs import configure_logs
@@ -78,16 +68,16 @@ def stream() -> None:
     from order_manager.stream import run_stream
     from order_manager.wiring import runtime
 
-    rt = _settings(runtime)
+    rt = settled(runtime)
     configure_logs(rt.settings, process="stream")
     serve_metrics(rt.settings, process="stream")
     run_stream(rt)
 
 
-@main.command()
+@click.command()
 @click.argument("url", required=False)
 def healthy(url: str | None) -> None:
-    """Tell a health check whether a process is well: the one with the metrics port, or what answers at URL."""
+    """Tell a health check whether a process is well: the one with the metrics port, or what is at URL."""
     from order_manager.health_check import ailment
 
     if problem := ailment(url):
@@ -95,22 +85,10 @@ def healthy(url: str | None) -> None:
     click.echo("healthy")
 
 
-@main.command(name="paper-exchange", context_settings={"ignore_unknown_options": True})
+@click.command(name="paper-exchange", context_settings={"ignore_unknown_options": True})
 @click.argument("options", nargs=-1, type=click.UNPROCESSED)
 def paper_exchange(options: tuple[str, ...]) -> None:
     """Run the Bybit v5 simulator; `order-manager paper-exchange -- --help` lists its options."""
     from order_manager.paper.runner import main as run_paper
 
     sys.exit(run_paper(list(options)))
-
-
-def _settings(load: Callable[[], T]) -> T:
-    """A bad setting stops the start with one line that names it."""
-    try:
-        return load()
-    except SettingsInvalid as error:
-        raise click.ClickException(str(error)) from None
-
-
-if __name__ == "__main__":
-    main()

@@ -1,0 +1,96 @@
+"""What commands print: tables for people, JSON for programs."""
+
+import json
+import sys
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+import click
+from rich import box
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+
+WIDTH = 150  # into a file or a pipe
+PLACES = 8
+COLOURS = {
+    **dict.fromkeys(
+        ("ok", "available", "RUNNING", "executed", "filled", "completed", "active", "yes"), "green"
+    ),
+    **dict.fromkeys(("warning", "reducing", "partial", "waiting", "planned", "not_configured"), "yellow"),
+    **dict.fromkeys(
+        ("problem", "unavailable", "FATAL", "failed", "rejected", "halted", "NO", "discarded", "gone"), "red"
+    ),
+}
+
+
+def console() -> Console:
+    return Console(width=None if sys.stdout.isatty() else WIDTH, highlight=False)
+
+
+def print_json(value: Any) -> None:
+    click.echo(json.dumps(value, indent=2, default=_plain, ensure_ascii=False))
+
+
+def _plain(value: Any) -> Any:
+    return f"{value:f}" if isinstance(value, Decimal) else str(value)
+
+
+def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> Table:
+    """Cells are plain text; a word that says how well things are has its colour."""
+    shown = Table(
+        *columns,
+        title=f"\n{title}",
+        title_justify="left",
+        title_style="bold",
+        box=box.SIMPLE_HEAD,
+        show_edge=False,
+    )
+    for row in rows:
+        shown.add_row(*(cell(value) for value in row))
+    return shown
+
+
+def cell(value: Any) -> Text:
+    said = "" if value is None else str(value)
+    return Text(said, style=COLOURS.get(said, ""))
+
+
+def say(screen: Console, line: str) -> None:
+    """Not wrapped, no markup."""
+    screen.print(escape(line), soft_wrap=True)
+
+
+def number(said: str | None) -> str | None:
+    """A decimal as it is looked at: eight places at most."""
+    if said is None or len(said.partition(".")[2]) <= PLACES:
+        return said
+    return f"{Decimal(said):.{PLACES}f}".rstrip("0").rstrip(".")
+
+
+def age(seconds: float | None) -> str:
+    """'3.2 s', '12 min', '5 h', '3 d'; empty for none."""
+    if seconds is None:
+        return ""
+    seconds = max(seconds, 0.0)
+    if seconds < 120:
+        return f"{seconds:.1f} s"
+    for limit, size, unit in ((7200, 60, "min"), (172_800, 3600, "h")):
+        if seconds < limit:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{seconds / 86_400:.0f} d"
+
+
+def since(moment: str | None, now: datetime | None = None) -> str:
+    """How long ago an ISO moment was."""
+    if not moment:
+        return ""
+    return age(((now or datetime.now(UTC)) - datetime.fromisoformat(moment)).total_seconds())
+
+
+def clock(moment: str | None) -> str:
+    """An ISO moment without what says nothing."""
+    return moment[:23].replace("T", " ").rstrip("Z") if moment else ""

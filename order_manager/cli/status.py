@@ -1,0 +1,241 @@
+"""order-manager status: how the house stands, on one screen."""
+
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from order_manager.cli.house import data_dir_option, house, json_option
+
+if TYPE_CHECKING:
+    from order_manager.wiring import Runtime
+
+MOST = 200  # rows of a table
+Told = Mapping[str, Any]
+
+
+@click.command()
+@click.option(
+    "--watch",
+    "watch_s",
+    type=click.FloatRange(0.2, 3600),
+    is_flag=False,
+    flag_value=2.0,
+    default=None,
+    metavar="[SECONDS]",
+    help="draw it anew, every 2 s unless said otherwise, until Ctrl-C",
+)
+@data_dir_option
+@json_option
+def status(watch_s: float | None, data_dir: Path, as_json: bool) -> None:
+    """Show processes, dependencies, lanes, orders in flight, positions and what waits."""
+    with house(data_dir) as rt:
+        if watch_s is None:
+            _print(look(rt, data_dir), as_json)
+            return
+        if as_json:
+            raise click.UsageError("--watch is for people: leave out --json")
+        try:
+            _watch(rt, data_dir, watch_s)
+        except KeyboardInterrupt:
+            return
+
+
+def look(rt: "Runtime", data_dir: Path) -> dict[str, Any]:
+    """Everything, as of now. Raises what the database raises; other parts may be away."""
+    from datetime import UTC, datetime
+
+    from order_manager.cli.fleet_file import fleet_rows
+    from order_manager.database import state_gauges as gauges
+    from order_manager.database import wording
+    from order_manager.database.desk_views import list_in_flight, read_account
+    from order_manager.database.lane_views import list_lanes
+    from order_manager.database.queries import Page, list_positions
+    from order_manager.database.state_metrics import read_state
+    from order_manager.doctor.connections import looks_at_connections
+    from order_manager.doctor.findings import Level, look_at_all
+    from order_manager.domain.events import iso
+
+    page = Page(limit=MOST, offset=0)
+    lanes, total_lanes = list_lanes(rt.engine, page=page)
+    positions, _ = list_positions(rt.engine, symbol=None, mode=None, page=page)
+    readings = {
+        (one.gauge.name, *one.labels): one.value
+        for one in read_state(rt.engine, is_dry_run=rt.settings.enable_dry_run)
+    }
+    leased = {
+        labels[0]: bool(value) for (name, *labels), value in readings.items() if name == gauges.LEASED.name
+    }
+    findings = look_at_all(looks_at_connections(rt.settings, rt.engine))
+    return {
+        "timestamp": iso(datetime.now(UTC)),
+        "environment": rt.settings.bybit_environment,
+        "dry_run": rt.settings.enable_dry_run,
+        "account": wording.account_json(read_account(rt.engine)),
+        "processes": fleet_rows(data_dir),
+        "dependencies": [
+            {
+                "name": one.about,
+                "state": "available" if one.level is Level.OK else "unavailable",
+                "text": one.text,
+            }
+            for one in findings
+        ],
+        "lanes": [{**wording.lane_json(lane), "leased": leased.get(lane.symbol, False)} for lane in lanes],
+        "lanes_total": total_lanes,
+        "in_flight_orders": [wording.in_flight_json(one) for one in list_in_flight(rt.engine, limit=MOST)],
+        "positions": [wording.stored_position_json(one) for one in positions],
+        "waiting": {
+            "signals_without_lane": int(readings[gauges.WAITING.name, ""]),
+            "outbox_events": int(readings[gauges.OUTBOX.name,]),
+            "outbox_oldest_age_s": readings[gauges.OUTBOX_AGE.name,],
+            "updates": int(readings[gauges.UPDATES.name,]),
+            "updates_oldest_age_s": readings[gauges.UPDATES_AGE.name,],
+            "dead_letters": int(readings[gauges.DEAD_LETTERS.name, "new"]),
+            "dead_letters_oldest_age_s": readings[gauges.DEAD_LETTER_AGE.name,],
+        },
+        "symbol_workers": int(readings[gauges.WORKERS.name, "true"] + readings[gauges.WORKERS.name, "false"]),
+    }
+
+
+def _print(told: Told, as_json: bool) -> None:
+    from order_manager.cli.showing import console, print_json
+
+    if as_json:
+        print_json(told)
+    else:
+        console().print(_screen(told))
+
+
+def _watch(rt: "Runtime", data_dir: Path, every_s: float) -> None:
+    from rich.live import Live
+    from rich.text import Text
+    from sqlalchemy.exc import DBAPIError
+
+    from order_manager.cli.house import database_trouble
+    from order_manager.cli.showing import console
+
+    screen = console()
+    with Live(Text("looking ..."), console=screen, screen=screen.is_terminal, auto_refresh=False) as live:
+        while True:
+            try:
+                shown = _screen(look(rt, data_dir))
+            except DBAPIError as error:  # it may come back
+                shown = Text(database_trouble(rt.settings, error), style="red")
+            live.update(shown, refresh=True)
+            time.sleep(every_s)
+
+
+def _screen(told: Told) -> Any:
+    from rich.console import Group
+
+    from order_manager.cli.showing import clock, since, table
+
+    account = told["account"]
+    head = (
+        f"{clock(told['timestamp'])}  {told['environment']}{', dry run' if told['dry_run'] else ''};"
+        f" trading {account['mode']}; balance {account['available_balance'] or 'unknown'}"
+        f" ({since(account['balance_at']) or 'never'} old), reserved {account['reserved']};"
+        f" {told['symbol_workers']} symbol workers"
+    )
+    parts: list[Any] = [head]
+    if told["processes"]:
+        rows = [
+            (row["name"], row["pid"], row["state"], since(row["started_at"])) for row in told["processes"]
+        ]
+        parts.append(table("processes", ("process", "pid", "state", "for"), rows))
+    dependencies = [(one["name"], one["state"], one["text"]) for one in told["dependencies"]]
+    parts.append(table("dependencies", ("name", "state", ""), dependencies))
+    parts += _lanes(told)
+    parts += _orders(told)
+    parts += _positions(told)
+    parts += _waiting(told["waiting"])
+    return Group(*parts)
+
+
+def _lanes(told: Told) -> list[Any]:
+    from order_manager.cli.showing import age, since, table
+
+    rows = []
+    for lane in told["lanes"]:
+        compared = lane["reconciliation"]
+        failed = f"failed: {compared['error']}" if compared["result"] == "failed" else ""
+        found = f", {compared['corrected_orders']} corrected" if compared["corrected_orders"] else ""
+        rows.append(
+            (
+                lane["asset"],
+                lane["mode"],
+                "yes" if lane["leased"] else "NO",
+                lane["depth"],
+                age(lane["oldest_signal_age_s"]),
+                lane["open_orders"],
+                lane["in_flight_orders"],
+                lane["waiting_updates"],
+                failed
+                or (f"{since(compared['completed_at'])} ago{found}" if compared["completed_at"] else "never"),
+                lane["blocked_reason"],
+            )
+        )
+    if not rows:
+        return ["no lanes: no signal of a listed symbol has come yet"]
+    columns = (
+        *("symbol", "mode", "worker", "waiting", "oldest", "open orders", "in flight", "updates"),
+        *("compared", "blocked"),
+    )
+    more = "" if told["lanes_total"] == len(rows) else f", the first {len(rows)} of {told['lanes_total']}"
+    return [table(f"lanes{more}", columns, rows)]
+
+
+def _orders(told: Told) -> list[Any]:
+    from order_manager.cli.showing import since, table
+
+    rows = [
+        (
+            one["client_order_id"],
+            one["signal_id"],
+            f"{one['side']} {one['quantity']} {one['asset']} @ {one['price'] or 'market'}",
+            one["request"],
+            since(one["requested_at"]) or "not sent",
+        )
+        for one in told["in_flight_orders"]
+    ]
+    columns = ("client order id", "signal", "order", "request", "unanswered for")
+    return [table("orders in flight", columns, rows)] if rows else ["no orders in flight"]
+
+
+def _positions(told: Told) -> list[Any]:
+    from order_manager.cli.showing import number, table
+
+    rows = [
+        (
+            one["asset"],
+            one["side"],
+            one["size"],
+            number(one["average_entry_price"]),
+            one["mark_price"],
+            number(one["unrealized_pnl"]),
+            number(one["realized_pnl"]),
+            number(one["fees"]),
+        )
+        for one in told["positions"]
+    ]
+    columns = ("symbol", "side", "size", "entry", "mark", "unrealized PnL", "realized PnL", "fees")
+    return [table("positions, by our own fills", columns, rows)] if rows else ["no positions"]
+
+
+def _waiting(waiting: Told) -> list[Any]:
+    from order_manager.cli.showing import age, table
+
+    rows = [
+        (name, waiting[count], age(waiting[oldest]) if waiting[count] else "")
+        for name, count, oldest in (
+            ("events to publish", "outbox_events", "outbox_oldest_age_s"),
+            ("updates to apply", "updates", "updates_oldest_age_s"),
+            ("new dead letters", "dead_letters", "dead_letters_oldest_age_s"),
+        )
+    ]
+    if waiting["signals_without_lane"]:
+        rows.append(("signals of symbols without a lane", waiting["signals_without_lane"], ""))
+    return [table("what waits", ("", "number", "oldest"), rows)]
