@@ -1,4 +1,4 @@
-"""Reconcile the account: what is not one symbol's (symbols in use, the balance) compared with the exchange."""
+"""Reconcile the account: compare what is not one symbol's with the exchange: symbols in use, the balance."""
 
 from collections.abc import Callable
 from datetime import datetime
