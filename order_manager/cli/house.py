@@ -89,6 +89,8 @@ def keep_log(settings: "Settings", data_dir: Path) -> None:
         for handler in logging.getLogger().handlers:
             if isinstance(handler, logging.StreamHandler):
                 handler.setStream((folder / "cli.log").open("a"))
+    else:
+        logging.getLogger().setLevel(logging.WARNING)
 
 
 @contextmanager

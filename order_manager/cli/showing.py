@@ -11,7 +11,7 @@ import click
 from rich import box
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 WIDTH = 150  # into a file or a pipe
@@ -42,7 +42,7 @@ def _plain(value: Any) -> Any:
 def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> Table:
     """Cells are plain text; a word that says how well things are has its colour."""
     shown = Table(
-        *columns,
+        *(Column(name, overflow="fold") for name in columns),
         title=f"\n{title}",
         title_justify="left",
         title_style="bold",

@@ -141,17 +141,17 @@ def _screen(told: Told) -> Any:
         f" {told['symbol_workers']} symbol workers"
     )
     parts: list[Any] = [head]
+    parts.append(_waiting(told["waiting"]))
+    parts += _lanes(told)
+    parts += _orders(told)
+    parts += _positions(told)
+    dependencies = [(one["name"], one["state"], one["text"]) for one in told["dependencies"]]
+    parts.append(table("dependencies", ("name", "state", ""), dependencies))
     if told["processes"]:
         rows = [
             (row["name"], row["pid"], row["state"], since(row["started_at"])) for row in told["processes"]
         ]
         parts.append(table("processes", ("process", "pid", "state", "for"), rows))
-    dependencies = [(one["name"], one["state"], one["text"]) for one in told["dependencies"]]
-    parts.append(table("dependencies", ("name", "state", ""), dependencies))
-    parts += _lanes(told)
-    parts += _orders(told)
-    parts += _positions(told)
-    parts += _waiting(told["waiting"])
     return Group(*parts)
 
 
@@ -225,11 +225,11 @@ def _positions(told: Told) -> list[Any]:
     return [table("positions, by our own fills", columns, rows)] if rows else ["no positions"]
 
 
-def _waiting(waiting: Told) -> list[Any]:
-    from order_manager.cli.showing import age, table
+def _waiting(waiting: Told) -> str:
+    from order_manager.cli.showing import age
 
-    rows = [
-        (name, waiting[count], age(waiting[oldest]) if waiting[count] else "")
+    said = [
+        f"{waiting[count]} {name}" + (f" (oldest {age(waiting[oldest])})" if waiting[count] else "")
         for name, count, oldest in (
             ("events to publish", "outbox_events", "outbox_oldest_age_s"),
             ("updates to apply", "updates", "updates_oldest_age_s"),
@@ -237,5 +237,5 @@ def _waiting(waiting: Told) -> list[Any]:
         )
     ]
     if waiting["signals_without_lane"]:
-        rows.append(("signals of symbols without a lane", waiting["signals_without_lane"], ""))
-    return [table("what waits", ("", "number", "oldest"), rows)]
+        said.append(f"{waiting['signals_without_lane']} signals of symbols without a lane")
+    return f"waiting: {', '.join(said)}"

@@ -55,5 +55,8 @@ def _failed(about: str, error: BaseException | None) -> Finding:
 
 
 def first_line(error: BaseException | None) -> str:
+    """Of the error that the others only pass on."""
+    while error is not None and (inner := error.__cause__ or error.__context__) is not None:
+        error = inner
     lines = str(error).strip().splitlines()
     return f"{type(error).__name__}: {lines[0][:200]}" if lines else repr(error)

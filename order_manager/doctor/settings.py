@@ -31,7 +31,7 @@ def _access(settings: Settings) -> Iterator[Finding]:
         ("POSTGRES_PASSWORD", settings.postgres_host, settings.postgres_password),
         ("REDIS_PASSWORD", settings.redis_host, settings.redis_password),
     ):
-        if host not in LOCAL and not password.get_secret_value():
+        if host is not None and host not in LOCAL and not password.get_secret_value():
             yield _danger(name, f"no password for {host}", "set one there and here")
 
 

@@ -9,6 +9,7 @@ from order_manager.errors import NotConfirmed
 
 CONFIRM_TIMEOUT_S = 5.0
 CONNECT_TIMEOUT_S = 5.0
+RETRY = {"max_retries": 1, "interval_start": 0.2}  # of connecting
 
 
 class Republisher:
@@ -17,10 +18,10 @@ class Republisher:
     def __init__(self, broker_url: str, *, is_rabbitmq: bool) -> None:
         self._broker_url = broker_url
         self._is_rabbitmq = is_rabbitmq
-        self._options: dict[str, Any] = {"max_retries": 1, "socket_timeout": CONFIRM_TIMEOUT_S}
+        self._options: dict[str, Any] = {**RETRY, "socket_timeout": CONFIRM_TIMEOUT_S}
         if is_rabbitmq:
             self._options = {
-                "max_retries": 1,
+                **RETRY,
                 "confirm_publish": True,
                 "confirm_timeout": CONFIRM_TIMEOUT_S,
             }

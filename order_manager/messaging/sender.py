@@ -93,7 +93,7 @@ def send_signals(
     An existing queue is taken as it is, and one that does not exist is made, plain and durable, as the
     consumer would. Raises NotConfirmed: the broker may have the one that was under way.
     """
-    options: dict[str, Any] = {"max_retries": 1}
+    options: dict[str, Any] = {"max_retries": 1, "interval_start": 0.2}
     options |= (
         {"confirm_publish": True, "confirm_timeout": CONFIRM_TIMEOUT_S}
         if is_rabbitmq

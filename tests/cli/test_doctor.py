@@ -1,0 +1,220 @@
+"""order-manager doctor: what is wrong, and what to mend."""
+
+import http.server
+import threading
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+import kombu
+import pytest
+
+from order_manager.bybit.wire_account import KeyInfo
+from order_manager.database import migrations
+from order_manager.doctor import fleet
+from order_manager.doctor.account import judged_key
+from order_manager.doctor.findings import Finding
+from order_manager.doctor.queues import look_at_queues
+from order_manager.doctor.settings import look_at_settings
+from order_manager.settings import load_settings
+from tests.cli.conftest import Call, told
+from tests.servers import broker_url
+from tests.web.rows import add_lane
+
+NOW = datetime(2026, 1, 2, tzinfo=UTC)
+
+
+def levels(findings: list[Finding]) -> list[tuple[str, str]]:
+    return [(one.about, one.level.value) for one in findings]
+
+
+def settings(**env: str):
+    return load_settings(_env_file=None, **{"ORDERMANAGER_API_KEY": "a-key-of-our-own", **env})
+
+
+def test_what_is_away_is_a_problem_and_what_rests_on_it_is_left_out(call: Call, runtime) -> None:
+    report = told(call("doctor", "--json"), status=1)
+    assert report["healthy"] is False
+    found = {one["about"]: one["level"] for one in report["findings"]}
+    assert found == {
+        "settings": "ok",
+        "database": "ok",
+        "redis": "problem",
+        "bybit_api": "problem",
+        "schema": "ok",
+        "beat": "problem",
+        "stream": "warning",
+    }
+    assert all(one["mend"] for one in report["findings"] if one["level"] != "ok")
+
+
+def test_people_get_a_line_each_and_a_sum(call: Call, runtime) -> None:
+    result = call("doctor", POSTGRES_PORT="1")
+    assert result.exit_code == 1
+    lines = result.output.splitlines()
+    assert lines[-1] == "1 ok, 1 warnings, 3 problems"
+    [line] = [line for line in lines if line.startswith("problem  database")]
+    assert "127.0.0.1:1/" in line
+    assert "POSTGRES_HOST" in line
+
+
+def test_a_setting_that_cannot_be_used_is_the_only_finding(call: Call) -> None:
+    [finding] = told(call("doctor", "--json", ORDERMANAGER_PORT="x"), status=1)["findings"]
+    assert finding["text"].startswith("ORDERMANAGER_PORT: ")
+
+
+def test_a_schema_of_another_release_asks_for_a_migration(
+    call: Call, postgres_server, empty_database_url: str
+) -> None:
+    env = postgres_server.environment(empty_database_url.rpartition("/")[2])
+
+    def schema() -> dict[str, str]:
+        findings = told(call("doctor", "--json", **env), status=1)["findings"]
+        [found] = [one for one in findings if one["about"] == "schema"]
+        return found
+
+    assert "no tables of ours" in schema()["text"]
+    migrations.upgrade(empty_database_url, "0001")
+    assert schema()["text"] == f"the database has revision 0001, the code {migrations.head_revision()}"
+    assert "order-manager migrate" in schema()["mend"]
+
+
+def test_settings_that_look_dangerous_are_named() -> None:
+    assert levels(look_at_settings(settings())) == [("settings", "ok")]
+    dangerous = {
+        "ORDERMANAGER_API_KEY": "change-me",
+        "ORDERMANAGER_ENABLE_DRY_RUN": "true",
+        "ORDERMANAGER_ENABLE_BALANCE_CHECK": "false",
+        "ORDERMANAGER_CANCEL_EXTERNAL_ORDERS": "true",
+        "ORDERMANAGER_ALLOW_SHORT": "true",
+        "ORDERMANAGER_MAX_ORDER_SIZE_RATIO": "0.9",
+        "ORDERMANAGER_MAX_SINGLE_ORDER_SIZE": "60000",
+        "ORDERMANAGER_RECV_WINDOW_MS": "60000",
+        "ORDERMANAGER_MARKET_DATA_MAX_AGE": "30",
+        "ORDERMANAGER_BYBIT_API_RETRY_MAX_DELAY": "60",
+        "ORDERMANAGER_RECONCILIATION_INTERVAL": "3600",
+    }
+    for name, value in dangerous.items():
+        [_, danger] = look_at_settings(settings(**{name: value}))
+        assert danger.text.startswith(f"{name}: ")
+        assert (danger.level, bool(danger.mend)) == ("warning", True)
+    far = {"RABBITMQ_HOST": "far", "POSTGRES_HOST": "far", "REDIS_HOST": "far"}
+    texts = " ".join(one.text for one in look_at_settings(settings(**far)))
+    for name in ("RABBITMQ_USER", "POSTGRES_PASSWORD", "REDIS_PASSWORD"):
+        assert name in texts
+
+
+@pytest.mark.parametrize(
+    ("changes", "environment", "level", "says"),
+    [
+        ({}, "demo", "ok", "may trade"),
+        ({"is_read_only": True}, "demo", "problem", "only read"),
+        ({"permissions": {"Wallet": ("AccountTransfer",)}}, "demo", "problem", "no right"),
+        (
+            {"permissions": {"ContractTrade": ("Order",), "Wallet": ("Withdraw",)}},
+            "demo",
+            "warning",
+            "withdraw",
+        ),
+        ({"ips": ("*",)}, "mainnet", "warning", "every address"),
+        ({"expires_at": "2026-01-09T00:00:00Z"}, "demo", "warning", "7 days"),
+        ({"expires_at": "2026-01-01T00:00:00Z"}, "demo", "problem", "ended"),
+        ({"expires_at": "soon"}, "demo", "warning", "could not be read"),
+    ],
+)
+def test_a_key_is_judged_by_what_it_may_and_how_long(
+    changes, environment: str, level: str, says: str
+) -> None:
+    good = {"is_read_only": False, "permissions": {"ContractTrade": ("Order",)}, "ips": ("10.0.0.1",)}
+    info = KeyInfo(**{**good, "expires_at": "2027-01-01T00:00:00Z", **changes})
+    keys = {"BYBIT_API_KEY": "12345678", "BYBIT_API_SECRET": "12345678"}
+    own = settings(BYBIT_ENVIRONMENT=environment, **keys)
+    [finding] = judged_key(own, info, now=NOW)
+    assert finding.level == level
+    assert says in finding.text
+
+
+@pytest.mark.rabbitmq
+def test_queues_are_compared_with_ours(redis_server, rabbitmq_env) -> None:
+    env = {**redis_server.environment(), **rabbitmq_env}
+    with kombu.Connection(broker_url(env)) as connection:
+        channel = connection.default_channel
+        channel.queue_declare("orders.BTCUSDT", durable=True, auto_delete=False)  # not single-active-consumer
+        channel.queue_declare(
+            "model-service.trading_signals", durable=True, auto_delete=False, arguments={"x-max-length": 9}
+        )
+        channel.queue_declare("order-manager.order_events", durable=True, auto_delete=False)
+    found = look_at_queues(settings(**env), ["BTCUSDT"])
+    said = {(one.level.value, one.text.split(":")[0]) for one in found}
+    assert said == {
+        ("problem", "orders.BTCUSDT is declared otherwise"),
+        ("problem", "orders.BTCUSDT"),
+        ("warning", "model-service.trading_signals is declared otherwise"),
+        ("problem", "model-service.trading_signals"),
+        ("warning", "maintenance does not exist"),
+        ("warning", "orders does not exist"),
+    }
+
+
+def test_queues_on_redis_have_only_a_length(redis_server, redis_url) -> None:
+    assert levels(look_at_queues(settings(**redis_server.environment()), [])) == [("queues", "ok")]
+
+
+def test_workers_that_do_not_answer_are_a_problem(redis_server, redis_url, monkeypatch) -> None:
+    monkeypatch.setattr(fleet, "PING_S", 0.2)
+    [finding] = fleet.look_at_workers(settings(**redis_server.environment()), [])
+    assert (finding.level, finding.text) == ("problem", "no worker answers")
+
+
+@pytest.fixture
+def metrics_url() -> Iterator[str]:
+    """A process that says its stream is subscribed."""
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(b'order_manager_stream_connected{stream="private"} 1.0\n')
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with http.server.HTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/metrics"
+        server.shutdown()
+
+
+def test_a_stream_is_known_by_its_metrics(call: Call, runtime, metrics_url: str) -> None:
+    findings = told(call("doctor", "--json", "--metrics", metrics_url), status=1)["findings"]
+    assert [one["level"] for one in findings if one["about"] == "stream"] == ["ok"]
+    [gone] = fleet.look_at_stream(settings(), ['order_manager_stream_connected{stream="private"} 0.0\n'])
+    assert gone.level == "problem"
+
+
+def test_a_beat_that_leads_is_asked_when_it_ran_and_what_it_led_to(runtime) -> None:
+    from order_manager.database.lane_views import list_lanes
+    from order_manager.database.leadership import Leadership
+    from order_manager.database.locks import BEAT_LOCK
+    from order_manager.database.queries import Page
+
+    add_lane(runtime)  # which was never compared
+    lanes, _ = list_lanes(runtime.engine, page=Page(limit=10, offset=0))
+    now_s = datetime.now(UTC).timestamp()
+    page = 'order_manager_schedule_last_sent_timestamp_seconds{{entry="sweep"}} {}\n'
+    leadership = Leadership(runtime.engine, lock=(BEAT_LOCK, 0))
+    assert leadership.is_ours()
+    try:
+        look = [
+            fleet.look_at_beat(settings(), runtime.engine, of, pages, now_s=now_s)[0]
+            for of, pages in (
+                ([], []),
+                ([], [page.format(now_s - 3)]),
+                ([], [page.format(now_s - 90)]),
+                (lanes, []),
+            )
+        ]
+    finally:
+        leadership.resign()
+    assert [one.level.value for one in look] == ["ok", "ok", "problem", "warning"]
+    assert "last run 3 s ago" in look[1].text
+    assert "BTCUSDT" in look[3].text

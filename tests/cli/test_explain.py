@@ -1,0 +1,147 @@
+"""order-manager explain: one signal, the whole story."""
+
+from decimal import Decimal
+
+import pytest
+
+from order_manager.database.tables import executions
+from tests.builders import at
+from tests.cli.conftest import Call, one_line, told
+from tests.web.rows import add, add_event, add_order, add_signal, relate
+
+DECISION = {
+    "outcome": "plan",
+    "inputs": {
+        "mode": "active",
+        "market": {"bid": "50000.1", "ask": "50000.2", "last_price": "50000", "mark_price": "50001"},
+        "position": {"long": "0.5", "short": "0"},
+        "open_orders": [],
+        "other_exposure": "1238.165",
+        "position_source": "order_manager",
+        "available_balance": "99807.28",
+    },
+    "checks": [{"rule": "max_exposure", "limit": "50000", "value": "2894.36", "passed": True}],
+    "notes": {"order_type": "market order: spread is small"},
+    "warnings": ["the price moved by 6 %"],
+    "cancel": [],
+    "place": [{"side": "buy", "quantity": "0.02", "price": None}],
+}
+
+
+@pytest.fixture
+def signal_id(runtime) -> str:
+    """A signal whose order filled, with an event that is not published."""
+    name = add_signal(
+        runtime,
+        signal_id="sig-1",
+        state="executed",
+        decision=DECISION,
+        decided_at=at(0.25),
+        finished_at=at(2),
+    )
+    order_id = add_order(
+        runtime,
+        client_order_id="om-link-1",
+        exchange_order_id="bybit-1",
+        signal_id=name,
+        status="filled",
+        filled_quantity=Decimal("0.02"),
+        average_price=Decimal("50000.2"),
+    )
+    relate(runtime, name, order_id)
+    fill = {
+        "exec_id": "exec-1",
+        "order_id": order_id,
+        "exchange_order_id": "bybit-1",
+        "symbol": "BTCUSDT",
+        "side": "buy",
+        "quantity": Decimal("0.02"),
+        "price": Decimal("50000.2"),
+        "fee": Decimal("0.55"),
+        "fee_currency": "USDT",
+        "is_maker": False,
+        "exec_type": "Trade",
+        "executed_at": at(1),
+    }
+    add(runtime, executions, fill)
+    add_event(runtime, signal_id=name, order_id=order_id, event_type="created")
+    add_event(runtime, signal_id=name, order_id=order_id, event_type="filled", sequence=2, published_at=None)
+    return name
+
+
+def test_it_is_all_there_for_people(call: Call, signal_id: str) -> None:
+    shown = call("explain", signal_id).output
+    for part in (
+        "buy BTCUSDT for 1000 — executed",
+        "decided after 0.250 s, finished after 2.000 s",
+        "bid 50000.1, ask 50000.2",
+        "balance 99807.28",
+        "place buy 0.02 at market; cancel none",
+        "market order: spread is small",
+        "warning: the price moved by 6 %",
+        "om-link-1",
+        "buy 0.02 @ 50000.2",
+        "0.55 USDT",
+        "taker",
+    ):
+        assert part in shown
+    [rule] = [line.split() for line in shown.splitlines() if "max_exposure" in line]
+    assert rule == ["max_exposure", "2894.36", "50000", "yes"]
+    [created] = [line for line in shown.splitlines() if " created " in line]
+    [filled] = [
+        line for line in shown.splitlines() if " filled " in line and "om-link-1" in line and "NO" in line
+    ]
+    assert "NO" not in created
+    assert filled
+
+
+def test_it_is_found_by_every_id_and_told_to_programs(call: Call, signal_id: str) -> None:
+    story = told(call("explain", signal_id, "--json"))
+    [order] = story["orders"]
+    assert (order["relation"], order["status"]) == ("placed", "filled")
+    assert [fill["exec_id"] for fill in order["fills"]] == ["exec-1"]
+    assert [event["event_type"] for event in story["events"]] == ["created", "filled"]
+    assert story["decision"]["checks"] == DECISION["checks"]
+    for name in (order["id"], order["order_id"], order["client_order_id"]):
+        assert told(call("explain", name, "--json")) == story
+
+
+def test_a_rejection_says_the_limit_and_the_value(call: Call, runtime) -> None:
+    rejection = {
+        "outcome": "rejection",
+        "code": "max_exposure",
+        "message": "too much",
+        "limit": "50000",
+        "value": "60000",
+        "inputs": {},
+        "checks": [{"rule": "max_exposure", "limit": "50000", "value": "60000", "passed": False}],
+    }
+    add_signal(
+        runtime,
+        signal_id="sig-2",
+        state="rejected",
+        code="max_exposure",
+        reason="too much",
+        decision=rejection,
+    )
+    shown = call("explain", "sig-2").output
+    assert "rejected: max_exposure, too much" in shown
+    assert "rejected, max_exposure: too much (limit 50000, value 60000)" in shown
+    assert " NO" in shown
+
+
+def test_a_signal_that_waits_has_no_decision_yet(call: Call, runtime) -> None:
+    shown = call("explain", add_signal(runtime)).output
+    assert "— waiting" in shown
+    assert "not decided, not finished" in shown
+    assert "no decision was taken" in shown
+
+
+def test_an_order_of_others_is_told_without_a_signal(call: Call, runtime) -> None:
+    add_order(runtime, exchange_order_id="by-hand", signal_id=None, is_external=True)
+    assert told(call("explain", "by-hand", "--json"))["signal_id"] is None
+    assert "no signal of ours placed this order" in call("explain", "by-hand").output
+
+
+def test_what_nobody_knows_is_said_in_one_line(call: Call, runtime) -> None:
+    assert "nobody-knows" in one_line(call("explain", "nobody-knows"))

@@ -1,0 +1,110 @@
+"""order-manager status: the house on one screen."""
+
+import json
+import os
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+from tests.builders import at
+from tests.cli.conftest import Call, one_line, told
+from tests.web.rows import (
+    add_dead_letter,
+    add_event,
+    add_lane,
+    add_order,
+    add_position,
+    add_signal,
+    add_update,
+)
+
+
+def test_an_empty_house_is_told(call: Call, runtime) -> None:
+    status = told(call("status", "--json"))
+    assert (status["lanes"], status["positions"], status["in_flight_orders"]) == ([], [], [])
+    assert status["account"]["mode"] == "active"
+    shown = call("status").output
+    for part in ("no lanes", "no orders in flight", "no positions", "0 new dead letters"):
+        assert part in shown
+
+
+def test_what_waits_and_what_is_held_is_told(call: Call, runtime) -> None:
+    compared = datetime.now(UTC) - timedelta(minutes=5)
+    add_lane(runtime, reconciled_at=compared, corrected_orders=2, blocked_reason="the exchange is away")
+    add_signal(runtime)
+    add_order(runtime, client_order_id="om-flying", exchange_order_id=None, intended_at=at(0))
+    add_order(runtime, client_order_id="om-resting")
+    add_position(
+        runtime,
+        size=Decimal("0.5"),
+        average_price=Decimal("50000.123456789123456789"),
+        mark_price=Decimal(50100),
+    )
+    add_event(runtime, published_at=None)
+    add_update(runtime)
+    add_dead_letter(runtime)
+    status = told(call("status", "--json"))
+    [lane] = status["lanes"]
+    assert (lane["depth"], lane["open_orders"], lane["in_flight_orders"], lane["leased"]) == (1, 2, 1, False)
+    [flying] = status["in_flight_orders"]
+    assert (flying["client_order_id"], flying["request"]) == ("om-flying", "create")
+    [position] = status["positions"]
+    assert (position["size"], position["mark_price"]) == ("0.5", "50100")
+    waiting = status["waiting"]
+    assert (waiting["outbox_events"], waiting["updates"], waiting["dead_letters"]) == (1, 1, 1)
+    shown = call("status").output
+    for part in (
+        "om-flying",
+        "50000.12345679",
+        "the exchange is away",
+        "5 min ago, 2 corrected",
+        "1 updates",
+    ):
+        assert part in shown
+    assert "om-resting" not in shown
+
+
+def test_dependencies_that_are_away_are_told_with_the_reason(call: Call, runtime) -> None:
+    states = {one["name"]: one for one in told(call("status", "--json"))["dependencies"]}
+    assert {name: one["state"] for name, one in states.items()} == {
+        "database": "available",
+        "redis": "unavailable",
+        "bybit_api": "unavailable",
+    }
+    assert "refused" in states["redis"]["text"]
+
+
+def test_processes_are_told_where_a_fleet_runs(call: Call, runtime, tmp_path) -> None:
+    program = {
+        "command": ["x"],
+        "state": "RUNNING",
+        "metrics": None,
+        "started_at": "2026-01-02T03:04:05+00:00",
+    }
+    rows = [{**program, "name": "beat", "pid": os.getpid()}, {**program, "name": "web", "pid": 2**22 + 1}]
+    (tmp_path / "house").mkdir()
+    (tmp_path / "house" / "fleet.json").write_text(json.dumps(rows))
+    processes = told(call("status", "--json", "--data-dir", "house"))["processes"]
+    assert [(one["name"], one["state"]) for one in processes] == [("beat", "RUNNING"), ("web", "gone")]
+    assert "gone" in call("status", "--data-dir", "house").output
+
+
+def test_a_database_that_is_away_is_said_in_one_line(call: Call) -> None:
+    assert "127.0.0.1:1/" in one_line(call("status", POSTGRES_PORT="1"))
+
+
+def test_watching_is_for_people(call: Call) -> None:
+    assert call("status", "--watch", "--json").exit_code == 2
+
+
+def test_watching_draws_until_it_is_interrupted(call: Call, runtime, monkeypatch) -> None:
+    naps = iter([None, None])
+
+    def nap(seconds: float) -> None:
+        assert seconds == 0.5
+        if next(naps, "end") == "end":
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr("order_manager.cli.status.time.sleep", nap)
+    result = call("status", "--watch", "0.5")
+    assert result.exit_code == 0
+    assert "trading active" in result.output
