@@ -1,9 +1,14 @@
 """The order-manager command: what it offers, and a bad setting that stops it with one line."""
 
+import subprocess
+import sys
+
 import pytest
 from click.testing import CliRunner, Result
 
 from order_manager.cli import main
+
+OPERATORS = ("send", "status", "explain", "halt", "reduce", "resume", "sync", "dead-letters", "doctor")
 
 
 def call(*args: str, **env: str | None) -> Result:
@@ -19,8 +24,20 @@ def no_dotenv(monkeypatch: pytest.MonkeyPatch, tmp_path) -> None:
 def test_help_lists_what_there_is():
     result = call("--help")
     assert result.exit_code == 0
-    for command in ("up", "migrate", "consumer", "stream", "paper-exchange"):
+    for command in ("up", "migrate", "consumer", "stream", "paper-exchange", "healthy", *OPERATORS):
         assert command in result.output
+
+
+def test_help_is_quick_for_it_loads_nothing_that_a_command_needs():
+    code = "import sys, order_manager.cli; print(*sorted(m for m in sys.modules if '.' not in m))"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    heavy = {"sqlalchemy", "celery", "kombu", "rich", "pydantic", "flask", "requests", "redis", "alembic"}
+    assert heavy.isdisjoint(loaded.split())
+
+
+def test_it_runs_as_a_module_too():
+    argv = [sys.executable, "-m", "order_manager.cli", "--version"]
+    assert "order-manager, version" in subprocess.run(argv, capture_output=True, text=True, check=True).stdout
 
 
 def test_the_version_is_told():

@@ -30,11 +30,11 @@ def doctor(urls: Sequence[str], data_dir: Path, as_json: bool) -> None:
     # What goes wrong is a finding; the same as a log would say it twice.
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     from order_manager.doctor.examining import examine
+    from order_manager.doctor.fleet import look_at_processes
 
-    known = [
-        row["metrics"] for row in fleet_rows(data_dir) if row["name"] in {"beat", "stream"} and row["metrics"]
-    ]
-    found = examine([*urls, *known])
+    rows = fleet_rows(data_dir)
+    known = [row["metrics"] for row in rows if row["name"] in {"beat", "stream"} and row["metrics"]]
+    found = [*examine([*urls, *known]), *look_at_processes(rows)]
     counts = Counter(one.level for one in found)
     is_well = not counts[Level.PROBLEM]
     if as_json:

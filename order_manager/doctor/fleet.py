@@ -3,7 +3,8 @@
 import re
 import urllib.error
 import urllib.request
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from celery import Celery
 from sqlalchemy import Engine
@@ -46,6 +47,15 @@ def look_at_workers(settings: Settings, lanes: Sequence[LaneView]) -> list[Findi
         f"{', '.join(sorted(node.partition('@')[0] for node in active))} answer; {served} symbols are worked"
     )
     return found or [ok("workers", said)]
+
+
+def look_at_processes(rows: Iterable[Mapping[str, Any]]) -> list[Finding]:
+    """Of a fleet on this machine, as its data folder tells."""
+    bad = [f"{row['name']} ({row['state']})" for row in rows if row["state"] != "RUNNING"]
+    if not bad:
+        return []
+    mend = "its log is in the data folder under logs; what fails is started again every few seconds"
+    return [problem("processes", f"not running: {', '.join(bad)}", mend)]
 
 
 def look_at_beat(

@@ -165,6 +165,13 @@ def test_workers_that_do_not_answer_are_a_problem(redis_server, redis_url, monke
     assert (finding.level, finding.text) == ("problem", "no worker answers")
 
 
+def test_a_process_of_the_fleet_that_does_not_run_is_a_problem() -> None:
+    rows = [{"name": "beat", "state": "RUNNING"}, {"name": "consumer", "state": "FATAL"}]
+    [finding] = fleet.look_at_processes(rows)
+    assert (finding.level, finding.text) == ("problem", "not running: consumer (FATAL)")
+    assert fleet.look_at_processes(rows[:1]) == []
+
+
 @pytest.fixture
 def metrics_url() -> Iterator[str]:
     """A process that says its stream is subscribed."""
