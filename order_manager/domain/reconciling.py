@@ -131,7 +131,14 @@ def apply_report(order: Order, report: OrderReport) -> Correction | None:
 
 
 def _is_older(order: Order, report: OrderReport) -> bool:
-    """By the exchange's clock. Equal is not older: two changes can share a millisecond."""
+    """By what only grows (an end, the filled quantity), then by the exchange's clock, which may be set back.
+
+    Equal is not older: two changes can share a millisecond.
+    """
+    ours = order.status.is_terminal, order.filled_quantity
+    theirs = report.status.is_terminal, report.filled_quantity
+    if ours != theirs:
+        return theirs < ours
     return order.exchange_updated_at is not None and report.updated_at < order.exchange_updated_at
 
 

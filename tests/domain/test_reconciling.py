@@ -147,13 +147,26 @@ def test_an_older_report_with_no_more_filled_changes_nothing(status):
     assert apply_report(amended, replace(older, price=D(1))) is None
 
 
-def test_an_older_report_with_more_filled_only_adds_the_fill():
-    amended = replace(HALF_FILLED, announced=HALF_FILLED.announced | {OrderEvent.MODIFIED})
+@pytest.mark.parametrize("status", [PARTLY, FILLED])
+def test_a_report_that_is_further_is_newer_whatever_the_exchange_s_clock_says(status):
+    """It was set back between two amendments."""
     found = correction(
-        amended, status=PARTLY, filled_quantity="0.006", average_price=49000, price=1, updated_at=at(0)
+        HALF_FILLED,
+        status=status,
+        quantity="0.006" if status is FILLED else "0.02",
+        filled_quantity="0.006",
+        average_price=49000,
+        price=48000,
+        updated_at=at(0),
     )
-    assert found.events == ("partially_filled",)
-    assert (found.order.request.price, found.order.exchange_updated_at) == (49000, at(1))
+    assert found.events == ("modified", status.value)
+    assert (found.order.request.price, found.order.exchange_updated_at) == (48000, at(1))
+    assert found.order.status is status
+
+
+def test_what_was_told_before_the_end_changes_no_terms_after_it():
+    order = an_order(status=CANCELLED, price=48000, exchange_updated_at=at(1), announced=set(OrderEvent))
+    assert correction(order, price=49000, updated_at=at(5)).order.request.price == 48000
 
 
 def test_a_terminal_status_counts_however_old_the_report():
