@@ -8,6 +8,7 @@ from order_manager import wiring
 from order_manager.logs import configure_logs
 from order_manager.web import (
     auth,
+    console,
     dead_letters,
     documents,
     errors,
@@ -16,6 +17,7 @@ from order_manager.web import (
     lanes,
     metrics,
     orders,
+    overview,
     positions,
     signals,
     snapshots,
@@ -30,6 +32,7 @@ from order_manager.wiring import Runtime
 
 MAX_BODY_BYTES = 64 * 1024
 RESOURCES = (
+    overview.blueprint,
     orders.blueprint,
     signals.blueprint,
     events.blueprint,
@@ -61,12 +64,13 @@ def create_app(runtime: Runtime | None = None) -> OpenAPI:
         static_folder=None,
     )
     app.json.sort_keys = False  # type: ignore[attr-defined]  # of the provider that Flask comes with
-    app.url_map.merge_slashes = False  # a signal_id may hold two, and no answer is a redirect
+    app.url_map.merge_slashes = False  # a signal_id may hold two
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
     serve(app, runtime)
     errors.install(app)
     tracing.install(app)  # before auth: a refused request is logged too
     auth.install(app)
+    app.register_blueprint(console.blueprint)
     app.register_blueprint(documents.blueprint)
     app.register_blueprint(metrics.blueprint)
     for resource in RESOURCES:

@@ -1,7 +1,7 @@
 """API keys: asked for everywhere but at the open paths, so that a new path is closed by default.
 
 A key either operates or only reads. There may be several of each kind, so that they can be changed one after
-the other.
+the other. The console's cookie stands for a key where something is only read.
 """
 
 import hashlib
@@ -9,17 +9,18 @@ import hmac
 from collections.abc import Iterable
 from http import HTTPStatus
 
-from flask import Flask, request
+from flask import Flask, g, request
 
 from order_manager.settings import Settings
+from order_manager.web import sessions
 from order_manager.web.context import current_runtime
 from order_manager.web.errors import ApiError
 
 HEADER = "X-API-Key"
 PROBES = frozenset({"/health", "/live", "/ready"})
 DOCUMENTS = frozenset({"/openapi.json", "/docs"})  # they say nothing that the source does not say
-OPEN_PATHS = PROBES | DOCUMENTS | {"/metrics"}
-OPEN_FOLDERS = ("/docs/",)
+OPEN_PATHS = PROBES | DOCUMENTS | {"/metrics", "/"}  # "/" is the console, or the form to sign in to it
+OPEN_FOLDERS = ("/docs/", "/console/")
 READING = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
@@ -31,8 +32,12 @@ def require_key() -> None:
     """Raises ApiError 401, or 403 for a reading key, before anything is looked up, for unknown paths too."""
     if request.path in OPEN_PATHS or request.path.startswith(OPEN_FOLDERS):
         return
+    settings = current_runtime().settings
     given = request.headers.get(HEADER, "").encode("latin-1", "replace")  # the bytes as they were sent
-    may_operate, may_read = permissions(given, current_runtime().settings)
+    if not given and request.method in sessions.READING and sessions.is_signed_in(settings):
+        g.is_console = True
+        return
+    may_operate, may_read = permissions(given, settings)
     if may_operate or (may_read and request.method in READING):
         return
     if may_read:

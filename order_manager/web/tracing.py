@@ -49,7 +49,9 @@ def _finish(response: Response) -> Response:
         "Cache-Control", "no-store"
     )  # orders and positions are true for a moment only
     response.headers["X-Content-Type-Options"] = "nosniff"
-    say = log.debug if request.path in QUIET else log.info
+    # A console asks every other second; what it is refused is worth a line all the same.
+    is_quiet = request.path in QUIET or (g.get("is_console") and response.status_code < 400)
+    say = log.debug if is_quiet else log.info
     say(
         "http_request_served",
         method=request.method,

@@ -24,8 +24,7 @@ CLOSED = (
     "/api/v1/positions",
     "/api/v1/positions/BTCUSDT",
     "/nowhere",
-    "/",
-    "//health",
+    "/console",
 )
 
 

@@ -1,0 +1,169 @@
+"""The desk at a glance: what the console shows beside the lists."""
+
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+from flask import current_app
+from pydantic import Field
+
+from order_manager.database.desk_views import InFlight, list_in_flight, read_account
+from order_manager.database.overview import History, read_glance, read_history
+from order_manager.database.signal_views import SignalState
+from order_manager.domain.events import iso, text
+from order_manager.domain.state import TradingMode
+from order_manager.services.remembering import Remembered
+from order_manager.web.answers import Answer, Moment, Number
+from order_manager.web.context import current_runtime
+from order_manager.web.resources import Resource
+
+blueprint = Resource("overview", prefix="/api/v1/overview", about="The desk at a glance")
+
+MAX_UNANSWERED = 50
+HISTORY_MAX_AGE_S = 5.0  # it moves by the minute, and consoles ask every other second
+_HISTORY = "order_manager.history"
+
+
+class Account(Answer):
+    mode: TradingMode
+    available_balance: Number | None = Field(description="quote, as the exchange said at balance_at")
+    reserved: Number = Field(description="quote, planned since then")
+    balance_at: Moment | None
+
+
+class Exposure(Answer):
+    """Quote; our own books, whatever a Position Manager tells."""
+
+    positions: Number
+    orders: Number = Field(description="what is open of them")
+    total: Number
+    limit: Number = Field(description="ORDERMANAGER_MAX_EXPOSURE")
+
+
+class NewDeadLetters(Answer):
+    count: int = Field(description="not looked after yet, counted up to 10000")
+    oldest_received_at: Moment | None
+
+
+class Unanswered(Answer):
+    client_order_id: str
+    signal_id: str | None
+    asset: str
+    request: Literal["create", "cancel", "amend"]
+    requested_at: Moment | None = Field(description="null: not sent yet")
+
+
+class SignalCounts(Answer):
+    """Of the last hour, by state; of the last 10000 at most."""
+
+    waiting: int
+    planned: int
+    executed: int
+    rejected: int
+    failed: int
+
+
+class LatencyPoint(Answer):
+    at: Moment = Field(description="when the minute began")
+    orders: int
+    median_s: float
+    worst_s: float
+
+
+class PnlPoint(Answer):
+    at: Moment
+    realized_pnl: Number | None = Field(description="quote, after fees")
+    unrealized_pnl: Number | None
+
+
+class Overview(Answer):
+    timestamp: Moment
+    service: str
+    environment: str = Field(description="the exchange's", json_schema_extra={"example": "paper"})
+    is_dry_run: bool
+    account: Account
+    exposure: Exposure
+    dead_letters: NewDeadLetters
+    unanswered: list[Unanswered] = Field(
+        description="open orders without an answer to their last request, the 50 oldest"
+    )
+    signals: SignalCounts
+    latency: list[LatencyPoint] = Field(
+        description="from a signal's receipt to its order's acceptance, over the last hour"
+    )
+    pnl: list[PnlPoint] = Field(
+        description="positions together, by their snapshots, every five minutes over the last six hours;"
+        " of the 50 that moved last"
+    )
+
+
+@blueprint.get("", responses={200: Overview})
+def get_overview() -> dict[str, Any]:
+    """The account, exposure, what needs attention, and what the console plots."""
+    runtime = current_runtime()
+    engine, settings = runtime.engine, runtime.settings
+    account, glance = read_account(engine), read_glance(engine)
+    unanswered = list_in_flight(engine, limit=MAX_UNANSWERED)
+    return {
+        "timestamp": iso(datetime.now(UTC)),
+        "service": settings.service_name,
+        "environment": settings.bybit_environment,
+        "is_dry_run": settings.enable_dry_run,
+        "account": {
+            "mode": account.mode.value,
+            "available_balance": text(account.available_balance),
+            "reserved": text(account.reserved),
+            "balance_at": iso(account.balance_at),
+        },
+        "exposure": {
+            "positions": text(glance.positions_value),
+            "orders": text(glance.orders_value),
+            "total": text(glance.positions_value + glance.orders_value),
+            "limit": text(settings.max_exposure),
+        },
+        "dead_letters": {"count": glance.new_letters, "oldest_received_at": iso(glance.oldest_letter_at)},
+        "unanswered": [_unanswered_json(order) for order in unanswered],
+        "signals": {state.value: glance.signals.get(state.value, 0) for state in SignalState},
+        **_history_json(_history()),
+    }
+
+
+def _history() -> History:
+    """Read once for everybody who asks at about the same time."""
+    read: Remembered[History] | None = current_app.extensions.get(_HISTORY)
+    if read is None:
+        engine = current_runtime().engine
+        read = Remembered(lambda _: read_history(engine), max_age_s=HISTORY_MAX_AGE_S)
+        current_app.extensions[_HISTORY] = read
+    return read("")
+
+
+def _unanswered_json(order: InFlight) -> dict[str, Any]:
+    return {
+        "client_order_id": order.client_order_id,
+        "signal_id": order.signal_id,
+        "asset": order.symbol,
+        "request": order.request,
+        "requested_at": iso(order.requested_at),
+    }
+
+
+def _history_json(history: History) -> dict[str, Any]:
+    return {
+        "latency": [
+            {
+                "at": iso(one.at),
+                "orders": one.orders,
+                "median_s": round(one.median_s, 4),
+                "worst_s": round(one.worst_s, 4),
+            }
+            for one in history.latency
+        ],
+        "pnl": [
+            {
+                "at": iso(one.at),
+                "realized_pnl": text(one.realized),
+                "unrealized_pnl": text(one.unrealized),
+            }
+            for one in history.pnl
+        ],
+    }
