@@ -8,9 +8,7 @@ operation and phase, `API_REPORT` where the figures go; a long run is
 import os
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -18,7 +16,6 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 from werkzeug import Response
-from werkzeug.serving import WSGIRequestHandler, make_server
 
 from order_manager.domain.positions import PositionMode
 from order_manager.services import sync_orders
@@ -38,6 +35,7 @@ from tests.web.rows import (
     add_update,
     relate,
 )
+from tests.web.serving import serving
 
 ROOT = Path(__file__).parents[2]
 CONFIGURATION = Path(__file__).with_name("schemathesis.toml")
@@ -51,24 +49,6 @@ DECISION: dict[str, Any] = {
     "inputs": {"mode": "active", "market": {"bid": "1", "timestamp": None}, "available_balance": None},
     "checks": [{"rule": "trading_state", "limit": "active", "value": "active", "passed": True}],
 }
-
-
-class Silent(WSGIRequestHandler):
-    protocol_version = "HTTP/1.1"  # one connection for many requests
-
-    def log(self, type: str, message: str, *args: Any) -> None:
-        pass
-
-
-@contextmanager
-def serving(application: Any) -> Iterator[str]:
-    """The address of a WSGI application."""
-    server = make_server("127.0.0.1", 0, application, threaded=True, request_handler=Silent)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    thread.join()
 
 
 @pytest.fixture(scope="module")

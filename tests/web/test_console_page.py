@@ -1,0 +1,239 @@
+"""The console in a real browser, on the real application with rows in a real database."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from urllib.parse import urlsplit
+
+import pytest
+from sqlalchemy import update
+from structlog.testing import capture_logs
+from werkzeug import Response
+
+from order_manager.database.tables import account_state, lanes
+from order_manager.web import create_app
+from order_manager.wiring import Runtime
+from tests.servers import RedisServer
+from tests.web.browser import Browser, running_browser
+from tests.web.conftest import KEY, RuntimeOf
+from tests.web.rows import (
+    add_dead_letter,
+    add_event,
+    add_lane,
+    add_order,
+    add_position,
+    add_signal,
+    add_snapshot,
+    relate,
+)
+from tests.web.serving import serving
+
+MARKUP = "<img src=x onerror=document.title='owned'><script>document.title='owned'</script>"
+DECISION = {
+    "outcome": "rejection",
+    "code": "max_exposure",
+    "message": "exposure would be 50001",
+    "limit": "50000",
+    "value": "50001",
+    "inputs": {"mode": "active", "market": {"bid": "50000", "ask": "50001"}},
+    "checks": [
+        {"rule": "trading_state", "limit": "active", "value": "active", "passed": True},
+        {"rule": "max_exposure", "limit": "50000", "value": "50001", "passed": False},
+    ],
+}
+
+
+def ago(seconds: float) -> datetime:
+    return datetime.now(UTC) - timedelta(seconds=seconds)
+
+
+@pytest.fixture(scope="module")
+def runtime(runtime_of: RuntimeOf, redis_server: RedisServer) -> Iterator[Runtime]:
+    """With everything that readiness asks for, and a morning's rows."""
+    with serving(Response('{"retCode": 0}', content_type="application/json")) as exchange:
+        runtime = runtime_of(**redis_server.environment(), BYBIT_PAPER_URL=exchange)
+        fill(runtime)
+        yield runtime
+
+
+def fill(runtime: Runtime) -> None:
+    for symbol in ("BTCUSDT", "ETHUSDT", "SOLUSDT"):
+        add_lane(runtime, symbol, opened_at=ago(9000), reconciled_at=ago(20), reconciled_orders=4)
+    for number in range(40):
+        received_at = ago(3400 - 80 * number)
+        symbol = ("BTCUSDT", "ETHUSDT", "SOLUSDT")[number % 3]
+        signal = add_signal(
+            runtime,
+            signal_id=f"2f1c7a9e-55d0-4b7e-9a01-{number:012}",
+            symbol=symbol,
+            side=("buy", "sell")[number % 2],
+            state="executed",
+            received_at=received_at,
+            decided_at=received_at,
+            finished_at=received_at,
+        )
+        took_s = 0.12 + 0.05 * (number * 7 % 11)
+        order = add_order(
+            runtime,
+            signal_id=signal,
+            symbol=symbol,
+            side=("buy", "sell")[number % 2],
+            status=("filled", "filled", "cancelled", "rejected", "partially_filled")[number % 5],
+            filled_quantity=Decimal("0.004"),
+            created_at=received_at,
+            updated_at=received_at,
+            accepted_at=received_at + timedelta(seconds=took_s),
+        )
+        relate(runtime, signal, order)
+    rejected = add_signal(
+        runtime,
+        signal_id=MARKUP,
+        state="rejected",
+        code="max_exposure",
+        reason="exposure would be 50001",
+        decision=DECISION,
+        received_at=ago(30),
+        decided_at=ago(30),
+        finished_at=ago(30),
+    )
+    add_event(runtime, event_type="signal_rejected", signal_id=rejected, created_at=ago(30))
+    add_position(
+        runtime,
+        size=Decimal("0.5"),
+        average_price=Decimal("50123.456789012345678"),
+        mark_price=Decimal(50500),
+        realized_pnl=Decimal("812.5"),
+        fees=Decimal("14.25"),
+    )
+    add_position(
+        runtime, asset="ETHUSDT", size=Decimal(-2), average_price=2500, mark_price=2540, realized_pnl=-3
+    )
+    for number in range(60):
+        made = {"realized_pnl": str(10 * number), "unrealized_pnl": str(number * 37 % 190 - 120)}
+        add_snapshot(runtime, snapshot={**SNAPSHOT, **made}, taken_at=ago(300 * (60 - number)))
+
+
+SNAPSHOT = {
+    "asset": "BTCUSDT",
+    "mode": "one_way",
+    "side": "long",
+    "size": "0.5",
+    "is_mark_price_fresh": True,
+    "losses": {},
+}
+
+
+@pytest.fixture(scope="module")
+def address(runtime: Runtime) -> Iterator[str]:
+    with capture_logs(), serving(create_app(runtime)) as address:
+        yield address
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with running_browser() as browser:
+        yield browser
+
+
+@pytest.fixture(scope="module")
+def console(browser: Browser, address: str) -> Browser:
+    """The console, signed in to as a person does."""
+    browser.look(width=1440, height=900)
+    browser.open(address + "/")
+    assert browser.run("document.activeElement.id") == "key"
+    browser.type(KEY)
+    browser.press("Enter", code=13, text="\r")
+    browser.wait(rows("signals") + " > 40")
+    return browser
+
+
+@pytest.fixture(autouse=True)
+def nothing_goes_wrong_on_it(console: Browser, address: str) -> Iterator[None]:
+    yield
+    console.run("1")  # what happened meanwhile has been told
+    assert console.errors == []
+    assert {urlsplit(url).netloc for url in console.requested} == {urlsplit(address).netloc}
+
+
+def rows(panel: str) -> str:
+    return f"document.querySelectorAll('#{panel} tbody tr').length"
+
+
+def text(selector: str) -> str:
+    return f"document.querySelector({selector!r}).innerText"
+
+
+def test_it_shows_orders_signals_lanes_and_positions(console: Browser) -> None:
+    console.wait(f"{rows('orders')} == 40 && {rows('lanes')} == 3 && {rows('positions')} == 2")
+
+    assert "BTCUSDT" in console.run(text("#positions"))
+    assert "+188.27" in console.run(text("#positions"))
+    console.wait("['pnl', 'middle', 'depth'].every((name) => document.querySelector(`#tiles .line.${name}`))")
+    console.wait(f"{text('#attention')}.includes('Nothing needs attention')")
+    assert console.run(text("#mode")).lower() == "active"
+    assert "bybit api available" in console.run("document.querySelector('#tiles').textContent")
+
+
+def test_what_changes_is_shown_without_loading_the_page_again(console: Browser, runtime: Runtime) -> None:
+    console.run("window.isTheSame = true")
+    signal = add_signal(runtime, signal_id="just-now", received_at=ago(0))
+    add_order(runtime, signal_id=signal, created_at=ago(20), intended_at=ago(20), exchange_order_id=None)
+    add_dead_letter(runtime, received_at=ago(7200))
+    with runtime.engine.connect() as connection:
+        blocked = {"blocked_since": ago(90), "blocked_reason": "no answer to the last order"}
+        connection.execute(update(lanes).where(lanes.c.symbol == "ETHUSDT").values(blocked))
+        connection.execute(update(account_state).values(mode="reducing"))
+
+    console.wait(f"{text('#signals tbody tr')}.includes('just-now')")
+    for part in ("1 dead letter", "unknown order", "ETHUSDT has been blocked", "Only what reduces"):
+        console.wait(f"{text('#attention')}.includes({part!r})")
+    assert console.run("window.isTheSame")
+
+
+def test_a_signal_tells_why_and_its_name_stays_text(console: Browser) -> None:
+    console.run(f"""[...document.querySelectorAll('#signals tbody tr')]
+        .find((row) => row.textContent.includes({MARKUP!r})).querySelector('button').focus()""")
+    console.press("Enter", code=13, text="\r")
+
+    console.wait(f"{text('#details-body')}.includes('✗ broken')")
+
+    told = console.run(text("#details"))
+    assert f"Signal {MARKUP}" in told
+    assert "exposure would be 50001" in told
+    assert "owned" not in console.run("document.title")
+    assert console.run("document.querySelectorAll('img, body script').length") == 0
+    console.press("Escape", code=27)
+    console.wait("!document.getElementById('details').open")
+    assert console.run("document.activeElement.closest('#signals tr') !== null")
+
+
+def test_it_does_not_ask_while_nobody_looks(console: Browser) -> None:
+    console.run("""Object.defineProperty(document, 'hidden', {value: true, configurable: true});
+        document.dispatchEvent(new Event('visibilitychange'))""")
+    console.run("new Promise((done) => setTimeout(done, 1000))")
+    asked = len(console.requested)
+    console.run("new Promise((done) => setTimeout(done, 2000))")
+    assert len(console.requested) == asked
+
+    console.run("delete document.hidden; document.dispatchEvent(new Event('visibilitychange'))")
+
+    console.wait(f"{text('#heard')} == 'live'")
+    console.run("new Promise((done) => setTimeout(done, 300))")
+    assert len(console.requested) > asked
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_it_fits_a_phone(console: Browser, scheme: str) -> None:
+    console.look(width=390, height=844, scheme=scheme, is_phone=True)
+
+    console.wait("innerWidth == 390")
+
+    widths = "[document.documentElement, ...document.querySelectorAll('.scroll')]"
+    fits = f"{widths}.every((one) => one.scrollWidth <= one.clientWidth)"
+    assert console.run(fits)
+    console.look(width=1440, height=900)
+
+
+def test_signing_out_shows_the_form_again(console: Browser) -> None:
+    console.run("document.querySelector('body > header button').click()")
+    console.wait("document.getElementById('key') !== null")
