@@ -1,6 +1,6 @@
 """Place orders: a recorded plan, order by order, each sent at most once."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -53,8 +53,9 @@ def place_orders(
 def _place(
     lane: Lane, waiting: WaitingSignal, order: Order, desk: Desk, *, is_last: bool, market: Market | None
 ) -> Order:
+    fence = _Fence(lane, order, desk)
     try:
-        acceptance = desk.exchange.place_order(order.request, sign_at=_fence(lane, order, desk))
+        acceptance = desk.exchange.place_order(order.request, sign_at=fence)
     except Refused as refusal:
         reason = f"{refusal.message} ({refusal.ret_code})"
         refused, event = _refused(lane, waiting, order, reason, desk.now())
@@ -63,7 +64,8 @@ def _place(
         return refused
     except OutcomeUnknown as error:
         log.warning("order_outcome_unknown", client_order_id=order.client_order_id, error=str(error))
-        settled = settle_order(lane, order, desk)  # raises while it is still unknown
+        sent = replace(order, intended_at=fence.intended_at)  # absence is proven by when it was last signed
+        settled = settle_order(lane, sent, desk)  # raises while it is still unknown
         if settled.is_in_flight:
             raise
         return settled
@@ -100,23 +102,23 @@ def _place(
     return accepted
 
 
-def _fence(lane: Lane, order: Order, desk: Desk) -> Callable[[], datetime]:
+class _Fence:
     """The moment that the request is signed with: never one whose intent is not on record.
 
     The exchange refuses what arrives later than the receive window after it, so even a process that was
     frozen between its last look at the lane and its send cannot act for long.
     """
-    intended_at = order.intended_at
 
-    def sign_at() -> datetime:
-        nonlocal intended_at
-        now = desk.now()
-        if intended_at is None or now - intended_at > FRESH:
-            lane.renew([order.id], now)
-            intended_at = now
-        return intended_at
+    def __init__(self, lane: Lane, order: Order, desk: Desk) -> None:
+        self._lane, self._order_id, self._desk = lane, order.id, desk
+        self.intended_at = order.intended_at
 
-    return sign_at
+    def __call__(self) -> datetime:
+        now = self._desk.now()
+        if self.intended_at is None or now - self.intended_at > FRESH:
+            self._lane.renew([self._order_id], now)
+            self.intended_at = now
+        return self.intended_at
 
 
 def _is_too_late(waiting: WaitingSignal, desk: Desk) -> bool:

@@ -228,6 +228,35 @@ def test_an_old_intent_is_renewed_before_its_request_is_signed(room):
     assert room.ledger.order(link(signal))["intended_at"] == room.clock()
 
 
+def test_an_order_that_is_sent_again_and_whose_answer_is_lost_is_in_doubt(room):
+    signal = limit(room)
+    room.exchange.trouble("place_order", Unavailable("away"))
+    with pytest.raises(Unavailable):
+        room.execute()
+    room.exchange.trouble("place_order", OutcomeUnknown("lost"), applied=True)
+    room.exchange.hide(link(signal))
+    with pytest.raises(OutcomeUnknown):
+        room.execute()
+    assert room.ledger.order(link(signal))["intended_at"] == room.clock()
+    assert room.state(signal) == ("planned", None)
+
+
+def test_absence_is_no_proof_so_soon_after_the_last_try_was_signed(room, monkeypatch):
+    signal = limit(room)
+    place = room.exchange.place_order
+
+    def after_a_pause(request, *, sign_at):
+        room.clock.advance(20)  # refused for now, and tried again
+        return place(request, sign_at=sign_at)
+
+    monkeypatch.setattr(room.exchange, "place_order", after_a_pause)
+    room.exchange.trouble("place_order", OutcomeUnknown("lost"), applied=True)
+    room.exchange.hide(link(signal))
+    with pytest.raises(OutcomeUnknown):
+        room.execute()
+    assert room.ledger.order(link(signal))["intended_at"] == room.clock()
+
+
 def test_events_of_one_order_are_numbered_from_one(room):
     signal = limit(room)
     room.execute()
