@@ -66,7 +66,7 @@ MUTATIONS = (
         changes=(
             Change(
                 path="order_manager/services/place_orders.py",
-                old="        settled = settle_order(lane, order, desk)  # raises while it is still unknown\n"
+                old="        settled = settle_order(lane, sent, desk)  # raises while it is still unknown\n"
                 "        if settled.is_in_flight:\n            raise\n        return settled\n",
                 new='        name = order.client_order_id[:-3] + "9-0"\n'
                 "        anew = replace(order.request, client_order_id=name)\n"
