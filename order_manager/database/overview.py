@@ -42,7 +42,9 @@ _LATENCY = text("""
             WHERE created_at > now() - CAST(:span_s * interval '1 s' AS interval)
                 AND accepted_at IS NOT NULL AND signal_id IS NOT NULL AND NOT is_external
             ORDER BY created_at DESC LIMIT :limit
-        ) o JOIN trading_signals s ON s.signal_id = o.signal_id
+        ) o CROSS JOIN LATERAL (
+            SELECT received_at FROM trading_signals WHERE signal_id = o.signal_id LIMIT 1
+        ) s -- one by one: a join might read the whole inbox
     ) AS accepted GROUP BY 1 ORDER BY 1
 """)
 # What each position had made by then; one that nothing was saved of by then adds nothing.
