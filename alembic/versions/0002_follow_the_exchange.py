@@ -78,7 +78,7 @@ def upgrade() -> None:
             "reconcile_requested_at",
             sa.DateTime(timezone=True),
             nullable=True,
-            comment="before anything else, compare with the exchange",
+            comment="compare with the exchange, not before then",
         ),
     )
     op.add_column(

@@ -115,7 +115,7 @@ class LaneStore:
             if not connection.invalidated:
                 keys = {"lock_class": LANE_LOCK, "id": lane.lane_id, "symbol": symbol}
                 left = connection.exec_driver_sql(lane_sql.LEAVE, keys).one()
-                is_due = left.has_signals or left.reconcile_requested_at is not None
+                is_due = left.has_signals or left.is_reconciliation_due
                 lane.is_work_left = bool(left.has_updates or (left.is_due and is_due))
 
 
@@ -128,13 +128,15 @@ class Lane(LaneUpkeep):
         self.has_events: bool = preview.has_events
         self.has_updates: bool = preview.has_updates
         self.reconcile_requested_at = preview.reconcile_requested_at
+        self.is_reconciliation_due = preview.is_reconciliation_due
+        self.must_reconcile = preview.must_reconcile
         self.validate_requested_at = preview.validate_requested_at
         self.has_something = bool(
             preview.has_signals
             or preview.has_events
             or preview.has_unsettled
             or preview.has_updates
-            or preview.reconcile_requested_at is not None
+            or preview.is_reconciliation_due
         )
         self.balance_at: datetime | None = preview.balance_at
         self.is_work_left = False  # told on leaving: signals arrived that this holder did not see

@@ -26,7 +26,9 @@ PREVIEW = Prepared(
             AND (o.exchange_order_id IS NULL OR o.cancel_requested_at IS NOT NULL)
     ) AS has_unsettled, EXISTS (
         SELECT 1 FROM exchange_updates u WHERE u.symbol = :symbol
-    ) AS has_updates, lanes.reconcile_requested_at, lanes.validate_requested_at,
+    ) AS has_updates,
+        lanes.reconcile_requested_at, lanes.validate_requested_at, lanes.must_reconcile,
+        coalesce(lanes.reconcile_requested_at <= now(), false) AS is_reconciliation_due,
         (SELECT balance_at FROM account_state WHERE id = 1) AS balance_at
     FROM lanes WHERE lanes.symbol = :symbol
 """,

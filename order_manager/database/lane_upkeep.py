@@ -21,6 +21,8 @@ from order_manager.domain.orders import Order
 from order_manager.domain.positions import Position, PositionMode
 from order_manager.domain.validating import LegDifference
 
+FAILED_PAUSE_S = 5.0  # after a comparison that nothing depends on
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recount:
@@ -39,6 +41,8 @@ class LaneUpkeep:
         self.lane_id = lane_id
         self.has_events = False
         self.reconcile_requested_at: datetime | None = None
+        self.is_reconciliation_due = False
+        self.must_reconcile = False
         self.validate_requested_at: datetime | None = None
 
     # What the exchange told
@@ -200,6 +204,7 @@ class LaneUpkeep:
         self.reconcile_requested_at = self._connection.execute(
             upkeep_sql.REQUEST_RECONCILIATION, {"id": self.lane_id}
         ).scalar_one()
+        self.is_reconciliation_due = self.must_reconcile = True
 
     def finish_reconciliation(self, *, seen: int, corrected: int, discrepancies: int) -> None:
         """The comparison is complete, and answers the requests that this holder knows of."""
@@ -215,6 +220,7 @@ class LaneUpkeep:
             },
         )
         self.reconcile_requested_at = self.validate_requested_at = None
+        self.is_reconciliation_due = self.must_reconcile = False
         metrics.RECONCILIATIONS.labels("complete").inc()
         metrics.ORDERS_RECONCILED.labels("seen").inc(seen)
         metrics.ORDERS_RECONCILED.labels("corrected").inc(corrected)
@@ -223,7 +229,9 @@ class LaneUpkeep:
         """There is nothing to compare with; what is known stays as it was known."""
         self._connection.execute(upkeep_sql.DISMISSED, {"id": self.lane_id})
         self.reconcile_requested_at = self.validate_requested_at = None
+        self.is_reconciliation_due = self.must_reconcile = False
 
     def fail_reconciliation(self, error: str) -> None:
-        self._connection.execute(upkeep_sql.RECONCILE_FAILED, {"id": self.lane_id, "error": error[:500]})
+        values = {"id": self.lane_id, "error": error[:500], "pause_s": FAILED_PAUSE_S}
+        self._connection.execute(upkeep_sql.RECONCILE_FAILED, values)
         metrics.RECONCILIATIONS.labels("incomplete").inc()

@@ -32,7 +32,8 @@ _VIEW = text("""
 _TRY = text("SELECT pg_try_advisory_lock(:class, :id)")
 _TRY_SHARED = text("SELECT pg_try_advisory_lock_shared(:class, :id)")
 _RECONCILE = text(
-    "UPDATE lanes SET reconcile_requested_at = clock_timestamp() WHERE id = ANY(CAST(:ids AS integer[]))"
+    "UPDATE lanes SET reconcile_requested_at = clock_timestamp(), must_reconcile = true"
+    " WHERE id = ANY(CAST(:ids AS integer[]))"
 )
 _RELEASE = text("SELECT pg_advisory_unlock(:class, :id)")
 

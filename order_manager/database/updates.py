@@ -25,7 +25,7 @@ _AWAITED = text("""
     SELECT DISTINCT symbol FROM exchange_updates WHERE symbol = ANY(:symbols) AND id < :first
 """)
 _REQUEST = text("""
-    UPDATE lanes SET reconcile_requested_at = clock_timestamp(),
+    UPDATE lanes SET reconcile_requested_at = clock_timestamp(), must_reconcile = must_reconcile OR :must,
         validate_requested_at = CASE WHEN :validate THEN clock_timestamp() ELSE validate_requested_at END
     WHERE CAST(:symbols AS text[]) IS NULL OR symbol = ANY(CAST(:symbols AS text[]))
     RETURNING symbol
@@ -62,13 +62,22 @@ class UpdateStore:
             return symbols - {row.symbol for row in awaited}
 
     def request_reconciliation(
-        self, symbols: Sequence[str] | None = None, *, validate: bool = False
+        self,
+        symbols: Sequence[str] | None = None,
+        *,
+        validate: bool = False,
+        must: bool = False,
     ) -> list[str]:
-        """Have these lanes, or all, compared with the exchange before they do anything else.
+        """Have these lanes, or all, compared with the exchange.
 
-        With `validate` their positions are recounted from the fills too. Returns the lanes to wake.
+        With `must` no signal is executed before that. With `validate` their positions are recounted from
+        the fills too. Returns the lanes to wake.
         """
-        values = {"symbols": None if symbols is None else list(symbols), "validate": validate}
+        values = {
+            "symbols": None if symbols is None else list(symbols),
+            "validate": validate,
+            "must": must,
+        }
         with self._engine.connect() as connection:
             return [row.symbol for row in connection.execute(_REQUEST, values)]
 

@@ -144,7 +144,7 @@ REQUEST_CANCEL = text("""
 """)
 
 REQUEST_RECONCILIATION = text("""
-    UPDATE lanes SET reconcile_requested_at = clock_timestamp() WHERE id = :id
+    UPDATE lanes SET reconcile_requested_at = clock_timestamp(), must_reconcile = true WHERE id = :id
     RETURNING reconcile_requested_at
 """)
 
@@ -153,15 +153,21 @@ REQUEST_RECONCILIATION = text("""
 RECONCILED = text("""
     UPDATE lanes SET reconciled_at = coalesce(:requested_at, reconciled_at), reconciled_orders = :seen,
         corrected_orders = :corrected, discrepancies = :discrepancies, reconcile_error = NULL,
+        must_reconcile = must_reconcile AND reconcile_requested_at IS DISTINCT FROM :requested_at,
         reconcile_requested_at = nullif(reconcile_requested_at, :requested_at),
         validate_requested_at = nullif(validate_requested_at, :validation_requested_at)
     WHERE id = :id
 """)
 
 DISMISSED = text("""
-    UPDATE lanes SET reconcile_requested_at = NULL, validate_requested_at = NULL WHERE id = :id
+    UPDATE lanes SET reconcile_requested_at = NULL, validate_requested_at = NULL, must_reconcile = false
+    WHERE id = :id
 """)
 
+# One that nothing depends on is left for a while, so that it does not hold up the symbol's signals.
 RECONCILE_FAILED = text("""
-    UPDATE lanes SET reconcile_failed_at = clock_timestamp(), reconcile_error = :error WHERE id = :id
+    UPDATE lanes SET reconcile_failed_at = clock_timestamp(), reconcile_error = :error,
+        reconcile_requested_at = CASE WHEN must_reconcile THEN reconcile_requested_at
+            ELSE clock_timestamp() + make_interval(secs => :pause_s) END
+    WHERE id = :id
 """)

@@ -174,8 +174,13 @@ class UpkeepLane(Protocol):
     """What a lane does beside signals: apply what the exchange told, and compare with it."""
 
     @property
-    def reconcile_requested_at(self) -> datetime | None:
-        """Compare with the exchange before anything else; as of when the lane was taken."""
+    def is_reconciliation_due(self) -> bool:
+        """Compare with the exchange; as of when the lane was taken, or asked for since."""
+        ...
+
+    @property
+    def must_reconcile(self) -> bool:
+        """Something may have been missed: no signal before that."""
         ...
 
     @property

@@ -24,7 +24,7 @@ class UpdateStore(Protocol):
     def store(self, updates: Sequence[Update], *, source: str, received_at: datetime) -> set[str]: ...
 
     def request_reconciliation(
-        self, symbols: Sequence[str] | None = None, *, validate: bool = False
+        self, symbols: Sequence[str] | None = None, *, validate: bool = False, must: bool = False
     ) -> list[str]: ...
 
     def save_balance(self, available: Decimal, *, asked_at: datetime) -> None: ...
@@ -90,7 +90,7 @@ class UpdateReceiver:
 
     def gap(self, reason: str) -> None:
         """Updates may have been missed: have everything compared with the exchange."""
-        symbols = self._store.request_reconciliation()
+        symbols = self._store.request_reconciliation(must=True)
         log.info("reconciliation_requested", reason=reason, symbols=len(symbols))
         for symbol in symbols:
             self._wake(symbol)
@@ -123,7 +123,7 @@ class UpdateReceiver:
         log.error("update_unreadable", topic=topic, dead_letter=number, error=error.message)
         symbol = row.get("symbol")
         if isinstance(symbol, str):
-            for known in self._store.request_reconciliation([symbol]):
+            for known in self._store.request_reconciliation([symbol], must=True):
                 self._wake(known)
 
     def _has_lane(self, symbol: str) -> bool:

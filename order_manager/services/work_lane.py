@@ -32,7 +32,7 @@ def work_lane(lane: Lane, desk: Desk, *, batch: int) -> int:
     if retry_at is not None and retry_at > desk.now():
         return 0
     try:
-        if lane.reconcile_requested_at is not None:
+        if lane.is_reconciliation_due:
             _reconcile(lane, desk)
         for waiting in lane.waiting(batch):
             signal = waiting.signal
@@ -63,7 +63,8 @@ def _reconcile(lane: Lane, desk: Desk) -> None:
     except ExchangeError as error:
         lane.fail_reconciliation(error.message)
         log.warning("reconciliation_incomplete", symbol=lane.symbol, error=error.message)
-        raise
+        if lane.must_reconcile:
+            raise
     publish_events(lane, desk.publisher)
 
 

@@ -238,7 +238,7 @@ def finish(lane):
 
 def test_a_finished_comparison_answers_the_requests_that_its_holder_knew(ledger):
     ledger.open()
-    UpdateStore(ledger.engine).request_reconciliation(validate=True)
+    UpdateStore(ledger.engine).request_reconciliation(validate=True, must=True)
     with ledger.lane() as lane:
         lane.fail_reconciliation("away" * 200)
         assert state(ledger)["reconcile_error"] == ("away" * 200)[:500]

@@ -1,5 +1,6 @@
 """Reconciling: orders, fills and the position of a symbol become what the exchange shows, before anything."""
 
+from datetime import timedelta
 from decimal import Decimal as D
 
 import pytest
@@ -25,8 +26,8 @@ def reconcile(room):
     return run
 
 
-def ask(room, *, validate=False):
-    UpdateStore(room.ledger.engine).request_reconciliation(validate=validate)
+def ask(room, *, validate=False, must=True):
+    UpdateStore(room.ledger.engine).request_reconciliation(validate=validate, must=must)
 
 
 def lane_state(room):
@@ -227,6 +228,20 @@ TROUBLES = [
     UnreadableAnswer("x"),
 ]
 CALLS = ["open_orders", "closed_orders_since", "evidence", "executions_since", "executions", "position"]
+
+
+def test_a_regular_comparison_that_fails_holds_no_signal_up_and_comes_again_soon(room):
+    signal = room.ledger.receive()
+    room.exchange.trouble("open_orders", Unavailable("away"))
+    ask(room, must=False)
+    assert room.work() == 1
+    assert room.state(signal) == ("executed", None)
+    lane = room.ledger.row("SELECT *, reconcile_requested_at - now() AS pause FROM lanes")
+    assert (lane["reconcile_error"], lane["retry_at"]) == ("away", None)
+    assert timedelta(0) < lane["pause"] <= timedelta(seconds=5)
+    calls = len(room.exchange.calls)
+    room.run()
+    assert len(room.exchange.calls) == calls, "not before its time"
 
 
 @pytest.mark.parametrize("error", TROUBLES, ids=lambda error: type(error).__name__)
