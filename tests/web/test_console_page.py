@@ -210,9 +210,9 @@ def test_a_signal_tells_why_and_its_name_stays_text(console: Browser) -> None:
 def test_it_does_not_ask_while_nobody_looks(console: Browser) -> None:
     console.run("""Object.defineProperty(document, 'hidden', {value: true, configurable: true});
         document.dispatchEvent(new Event('visibilitychange'))""")
-    console.run("new Promise((done) => setTimeout(done, 1000))")
+    console.run("new Promise((done) => setTimeout(done, 600))")
     asked = len(console.requested)
-    console.run("new Promise((done) => setTimeout(done, 2000))")
+    console.run("new Promise((done) => setTimeout(done, 1800))")
     assert len(console.requested) == asked
 
     console.run("delete document.hidden; document.dispatchEvent(new Event('visibilitychange'))")

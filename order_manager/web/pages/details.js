@@ -40,7 +40,7 @@ export function showSignal(signal) {
   show(`Signal ${signal.signal_id}`, signal.state ? [outcome(signal)] : [], async () => {
     const story = await ask(`api/v1/signals/${encodeURIComponent(signal.signal_id)}`);
     const { decision, orders, events, message, ...rest } = story;
-    return [signal.state ? null : outcome(story), ...decided(decision), ...placed(orders), ...told(events),
+    return [signal.state ? null : outcome(story), ...decided(decision, rest.finished_at !== null), ...placed(orders), ...told(events),
       el("h3", {}, "The signal"), facts(rest, ["code", "reason"]), el("h3", {}, "As it came"), pre(message)].filter(Boolean);
   });
 }
@@ -77,8 +77,9 @@ function reasonOf(what, why) {
   return el("p", { class: "outcome" }, el("strong", {}, words(what)), why ? ` – ${why}` : "");
 }
 
-function decided(decision) {
-  if (!decision) return [el("h3", {}, "Decision"), el("p", { class: "faint" }, "None was taken yet.")];
+function decided(decision, hasEnded) {
+  const none = hasEnded ? "None: it ended before one was taken." : "None was taken yet.";
+  if (!decision) return [el("h3", {}, "Decision"), el("p", { class: "faint" }, none)];
   const { checks, inputs, ...rest } = decision;
   const rows = checks.map(({ rule, limit, value, passed }) =>
     el("tr", {}, el("th", { scope: "row" }, words(rule)), el("td", {}, limit), el("td", {}, value),

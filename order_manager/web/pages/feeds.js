@@ -1,6 +1,11 @@
 // Asking the REST API again and again, each path by itself; not while nobody looks.
 
 const PATIENCE_MS = 8000;
+let isLeaving = false; // signing out: what is asked after it would be refused
+
+document.addEventListener("submit", () => {
+  isLeaving = true;
+});
 
 export async function ask(path) {
   const answer = await fetch(path, { signal: AbortSignal.timeout(PATIENCE_MS), cache: "no-store" });
@@ -29,6 +34,7 @@ export class Feed {
   }
 
   async turn() {
+    if (isLeaving) return;
     this.isAsking = true;
     try {
       const body = await ask(this.path);

@@ -40,6 +40,7 @@ export class Tiles {
       withZero: true,
     });
     const made = pnl.map((one) => [Date.parse(one.at), Number(one.realized_pnl ?? 0) + Number(one.unrealized_pnl ?? 0)]);
+    this.hasHistory = made.length > 1;
     draw(this.pnl.plot, [{ name: "pnl", points: made }], { label: "PnL of all positions by their snapshots", withZero: true });
     const ended = `${signals.executed} executed · ${signals.rejected} rejected · ${signals.failed} failed`;
     fill(this.signals, `${Object.values(signals).reduce((sum, one) => sum + one, 0)}`, ended);
@@ -51,7 +52,9 @@ export class Tiles {
     const [realized, unrealized] = [sum("realized_pnl"), sum("unrealized_pnl")];
     const total = realized + unrealized;
     const tone = Math.abs(total) < 0.005 ? "" : total < 0 ? "bad" : "good";
-    fill(this.pnl, money(total, { signed: true }), `realized ${money(realized, { signed: true })} · open ${money(unrealized, { signed: true })}`, tone);
+    const parts = `realized ${money(realized, { signed: true })} · open ${money(unrealized, { signed: true })}`;
+    const note = this.hasHistory === false ? `${parts} · plotted once there are snapshots` : parts;
+    fill(this.pnl, money(total, { signed: true }), note, tone);
   }
 
   showLanes(lanes) {
