@@ -231,6 +231,13 @@ def test_it_fits_a_phone(console: Browser, scheme: str) -> None:
     widths = "[document.documentElement, ...document.querySelectorAll('.scroll')]"
     fits = f"{widths}.every((one) => one.scrollWidth <= one.clientWidth)"
     assert console.run(fits)
+    console.run("document.querySelector('#signals tbody button').click()")
+    console.wait(f"{text('#details-body')}.includes('As it came')")
+    assert console.run(
+        "innerWidth == 390 && ['details', 'details-body'].every((id) => "
+        "document.getElementById(id).scrollWidth <= 390)"
+    )
+    console.run("document.getElementById('details').close()")
     console.look(width=1440, height=900)
 
 
