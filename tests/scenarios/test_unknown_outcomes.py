@@ -126,6 +126,12 @@ def test_a_resting_order_whose_answer_was_lost_ends_its_signal_at_once(house: Ho
 
 
 def test_while_an_outcome_is_unknown_the_symbol_waits_and_the_others_go_on(house: House) -> None:
+    # A lane is compared with the exchange before its first signal, so it has to have been opened before.
+    house.publish(market_signal("earlier", "XRPUSDT"))
+    house.wait_for_end("earlier")
+    wait_until(
+        lambda: house.count("lanes WHERE symbol = 'XRPUSDT' AND must_reconcile") == 0, what="the comparison"
+    )
     house.paper.fault(CREATE, "lost_answer")
     house.paper.fault(REALTIME, "http_500", count=1000)
     house.publish(market_signal("doubt-1", "BTCUSDT"))
