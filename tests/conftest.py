@@ -35,10 +35,12 @@ __all__ = [
 HOUSES = ("tests/scenarios/", "tests/chaos/")  # each test runs a whole fleet: one at a time, and these first
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_itemcollected(item: pytest.Item) -> None:
     """Where several processes run the tests, a module stays in one, and all that run a fleet do."""
+    group = "houses" if item.nodeid.startswith(HOUSES) else item.nodeid.partition("::")[0]
+    item.add_marker(pytest.mark.xdist_group(group))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest first, so that the processes end at about the same time."""
     items.sort(key=lambda item: not item.nodeid.startswith(HOUSES))
-    for item in items:
-        group = "houses" if item.nodeid.startswith(HOUSES) else item.nodeid.partition("::")[0]
-        item.add_marker(pytest.mark.xdist_group(group))
