@@ -25,7 +25,7 @@ run: $(INSTALLED) ## the whole system on this machine; ARGS for `order-manager u
 	@$(BIN)/order-manager up $(ARGS)
 
 test: lint ## lint, then all tests; PYTEST for arguments of pytest
-	$(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadgroup $(PYTEST)
+	$(BIN)/python -m pytest -n $(TEST_PROCESSES) $(PYTEST)
 
 lint: $(INSTALLED) ## ruff, mypy, import rules
 	$(BIN)/ruff check .

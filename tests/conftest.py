@@ -1,6 +1,9 @@
 """Fixtures that every test may use: the servers. And how tests are shared between processes."""
 
+from typing import Any
+
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 from tests.servers import (
     broker,
@@ -35,10 +38,15 @@ __all__ = [
 HOUSES = ("tests/scenarios/", "tests/chaos/")  # each test runs a whole fleet: one at a time, and these first
 
 
-def pytest_itemcollected(item: pytest.Item) -> None:
-    """Where several processes run the tests, a module stays in one, and all that run a fleet do."""
-    group = "houses" if item.nodeid.startswith(HOUSES) else item.nodeid.partition("::")[0]
-    item.add_marker(pytest.mark.xdist_group(group))
+class Scheduling(LoadScopeScheduling):
+    """Of several processes that run the tests: a module stays in one, and so do all that run a fleet."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return "houses" if nodeid.startswith(HOUSES) else nodeid.partition("::")[0]
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Scheduling:
+    return Scheduling(config, log)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
