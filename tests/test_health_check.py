@@ -3,7 +3,7 @@
 import http.server
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 from click.testing import CliRunner
@@ -50,16 +50,16 @@ def metrics(process: str, *, turned_s_ago: float | None = None) -> str:
 @pytest.mark.parametrize(
     ("text", "status", "says"),
     [
-        (metrics("consumer"), 0, "healthy"),
-        (metrics("worker", turned_s_ago=3), 0, "healthy"),
-        (metrics("worker", turned_s_ago=100), 1, "stands still for 1"),
-        (metrics("beat"), 1, "has not turned yet"),
+        (lambda: metrics("consumer"), 0, "healthy"),
+        (lambda: metrics("worker", turned_s_ago=3), 0, "healthy"),
+        (lambda: metrics("worker", turned_s_ago=100), 1, "stands still for 1"),
+        (lambda: metrics("beat"), 1, "has not turned yet"),
     ],
 )
 def test_a_process_is_judged_by_its_metrics(
-    port: int, monkeypatch: pytest.MonkeyPatch, text: str, status: int, says: str
+    port: int, monkeypatch: pytest.MonkeyPatch, text: Callable[[], str], status: int, says: str
 ) -> None:
-    monkeypatch.setattr(Answers, "text", text)
+    monkeypatch.setattr(Answers, "text", text())
     code, output = asked()
     assert code == status
     assert says in output

@@ -32,9 +32,10 @@ def slots_of(governor, family: str, count: int) -> list[float]:
 
 
 def assert_within(slots: list[float], *, limit: int, window_s: float) -> None:
+    """Who asks reads the clock a moment before it is told to wait; the exchange's window is 0.1 s shorter."""
     slots = sorted(slots)
     for first, beyond in zip(slots, slots[limit:], strict=False):
-        assert beyond - first > window_s - 0.01
+        assert beyond - first > window_s - 0.05
 
 
 def test_a_burst_goes_at_once_and_the_rest_waits_for_the_window(fleet_redis):
