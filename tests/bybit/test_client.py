@@ -269,6 +269,13 @@ def test_a_rung_that_does_not_answer_is_not_absence(rung, exchange: PretendBybit
 
 
 @pytest.mark.parametrize("rung", range(3))
+def test_a_rung_that_is_rate_limited_is_not_absence(rung, exchange: PretendBybit):
+    exchange.play(*[rows()] * rung, *[ret_code(10006)] * 3, *[rows()] * 3)
+    with pytest.raises(RateLimited):
+        a_client(exchange.url).evidence("BTCUSDT", "om-1")
+
+
+@pytest.mark.parametrize("rung", range(3))
 def test_a_rung_that_recovers_is_asked_again(rung, exchange: PretendBybit):
     exchange.play(*[rows()] * rung, pretend.reset, pretend.truncated, *[rows()] * (3 - rung))
     assert a_client(exchange.url).evidence("BTCUSDT", "om-1").report is None
