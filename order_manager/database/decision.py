@@ -9,8 +9,7 @@ from sqlalchemy import Connection, RowMapping, update
 
 from order_manager import metrics
 from order_manager.database import lane_sql, outbox
-from order_manager.database.prepared import Prepared
-from order_manager.database.rows import order_values, plain, position_from, some
+from order_manager.database.rows import EXACT, order_values, plain, position_from, some
 from order_manager.database.tables import orders, trading_signals
 from order_manager.domain.events import Event
 from order_manager.domain.instruments import Instrument
@@ -19,17 +18,6 @@ from order_manager.domain.portfolio import OURS, View, with_portfolio
 from order_manager.domain.positions import PositionMode
 from order_manager.domain.signals import Signal
 from order_manager.domain.state import Market, TradingMode, TradingState, stricter_mode
-
-# The part of the state's other_exposure that is open orders; asked only beside a Position Manager's numbers.
-_OTHER_ORDERS = Prepared(
-    "decision_other_orders",
-    """
-    SELECT coalesce(sum((greatest(quantity, amend_quantity) - filled_quantity)
-        * coalesce(greatest(price, amend_price), reference_price, 0)), 0)
-    FROM orders WHERE status IN ('pending', 'partially_filled') AND symbol <> :symbol
-""",
-    symbol="text",
-)
 
 
 class Decision:
@@ -46,6 +34,7 @@ class Decision:
     ) -> TradingState:
         """`open_orders` are the symbol's: while the lane is held nobody else can change them."""
         row = lane_sql.STATE(self._connection, {"symbol": self._symbol}).mappings().one()
+        other_orders = some(row["other_orders"])
         state = TradingState(
             mode=stricter_mode(TradingMode(self._account["mode"]), TradingMode(row["lane_mode"])),
             instrument=instrument,
@@ -56,16 +45,13 @@ class Decision:
                 mode=PositionMode(row["position_mode"]),
             ),
             open_orders=tuple(open_orders),
-            other_exposure=some(row["other_exposure"]),
+            other_exposure=EXACT.add(some(row["other_positions"]), other_orders),
             available_balance=_available_balance(self._account),
             source=view.source,
         )
         if view.portfolio is None:
             return state
-        other_orders = _OTHER_ORDERS(self._connection, {"symbol": self._symbol}).scalar()
-        return with_portfolio(
-            state, view.portfolio, other_orders=some(other_orders), moved_at=row["updated_at"]
-        )
+        return with_portfolio(state, view.portfolio, other_orders=other_orders, moved_at=row["updated_at"])
 
     def record_plan(
         self,

@@ -3,6 +3,7 @@
 from sqlalchemy import text
 from sqlalchemy.dialects.postgresql import insert
 
+from order_manager.database.exposure_sql import OPEN, ORDER_VALUE, POSITION_VALUE
 from order_manager.database.prepared import Prepared
 from order_manager.database.tables import signal_order_relationships
 
@@ -70,15 +71,11 @@ LOCK_ACCOUNT = "BEGIN; SELECT * FROM account_state WHERE id = 1 FOR UPDATE"
 # After the lock and in a statement of its own: it must see what the last holder committed.
 STATE = Prepared(
     "lane_state",
-    """
+    f"""
     SELECT lanes.mode AS lane_mode, lanes.position_mode, p.*,
-        (SELECT coalesce(sum((abs(q.size) + q.long_size + abs(q.short_size)) * coalesce(q.mark_price,
-                q.average_price, q.long_average_price, q.short_average_price, 0)), 0)
-            FROM positions q WHERE q.asset <> :symbol)
-        + (SELECT coalesce(sum((greatest(o.quantity, o.amend_quantity) - o.filled_quantity)
-                * coalesce(greatest(o.price, o.amend_price), o.reference_price, 0)), 0)
-            FROM orders o WHERE o.status IN ('pending', 'partially_filled') AND o.symbol <> :symbol)
-            AS other_exposure
+        (SELECT coalesce(sum({POSITION_VALUE}), 0) FROM positions WHERE asset <> :symbol) AS other_positions,
+        (SELECT coalesce(sum({ORDER_VALUE}), 0) FROM orders
+            WHERE {OPEN} AND symbol <> :symbol) AS other_orders
     FROM lanes LEFT JOIN positions p ON p.asset = lanes.symbol AND p.mode = lanes.position_mode
     WHERE lanes.symbol = :symbol
 """,

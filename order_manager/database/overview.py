@@ -7,15 +7,12 @@ from decimal import Decimal
 
 from sqlalchemy import Connection, Engine, text
 
+from order_manager.database.exposure_sql import OPEN, ORDER_VALUE, POSITION_VALUE
 from order_manager.database.rows import plain
 
-# As the exposure limit counts them, see `lane_sql.STATE`; positions are one row per asset and mode.
-_EXPOSURE = text("""
-    SELECT (SELECT coalesce(sum((abs(size) + long_size + abs(short_size)) * coalesce(mark_price,
-            average_price, long_average_price, short_average_price, 0)), 0) FROM positions) AS positions,
-        (SELECT coalesce(sum((greatest(quantity, amend_quantity) - filled_quantity)
-            * coalesce(greatest(price, amend_price), reference_price, 0)), 0)
-            FROM orders WHERE status IN ('pending', 'partially_filled')) AS orders
+_EXPOSURE = text(f"""
+    SELECT (SELECT coalesce(sum({POSITION_VALUE}), 0) FROM positions) AS positions,
+        (SELECT coalesce(sum({ORDER_VALUE}), 0) FROM orders WHERE {OPEN}) AS orders
 """)
 _LETTERS = text("""
     SELECT (SELECT count(*) FROM (

@@ -8,6 +8,7 @@ from sqlalchemy import Connection, Engine, RowMapping, select, text
 
 from order_manager.database import state_gauges as gauges
 from order_manager.database.engine import transaction
+from order_manager.database.exposure_sql import OPEN, ORDER_VALUE, POSITION_VALUE
 from order_manager.database.locks import BOUND_LOCK, LEASE_LOCK, WORKER_LOCK
 from order_manager.database.queries import stored_position
 from order_manager.database.state_gauges import StateGauge
@@ -72,8 +73,7 @@ _WAITING = _piles(
 )
 _OUTBOX = _piles("order_events", where="published_at IS NULL", oldest="id", moment="created_at")
 
-# The value is what the exposure limit counts, as in `lane_sql.STATE`.
-_ORDERS = text("""
+_ORDERS = text(f"""
     SELECT symbol, count(*) FILTER (WHERE status = 'pending') AS pending,
         count(*) FILTER (WHERE status = 'partially_filled') AS partially_filled,
         extract(epoch FROM now() - min(created_at)) AS age_s,
@@ -82,18 +82,15 @@ _ORDERS = text("""
         count(*) FILTER (WHERE amend_quantity IS NOT NULL) AS amend,
         extract(epoch FROM now() - min(least(CASE WHEN exchange_order_id IS NULL THEN intended_at END,
             cancel_requested_at, CASE WHEN amend_quantity IS NOT NULL THEN updated_at END))) AS unsettled_s,
-        sum((greatest(quantity, amend_quantity) - filled_quantity)
-            * coalesce(greatest(price, amend_price), reference_price, 0)) AS notional
-    FROM orders WHERE status IN ('pending', 'partially_filled') GROUP BY symbol
+        sum({ORDER_VALUE}) AS notional
+    FROM orders WHERE {OPEN} GROUP BY symbol
 """)
 _NO_ORDERS = dict.fromkeys(
     ("pending", "partially_filled", "age_s", "create", "cancel", "amend", "unsettled_s", "notional"), 0
 )
 
-_VALUES = text("""
-    SELECT asset AS symbol, sum((abs(size) + long_size + abs(short_size)) * coalesce(mark_price,
-        average_price, long_average_price, short_average_price, 0)) AS notional
-    FROM positions GROUP BY asset
+_VALUES = text(f"""
+    SELECT asset AS symbol, sum({POSITION_VALUE}) AS notional FROM positions GROUP BY asset
 """)
 
 _UPDATES = text("""
