@@ -7,10 +7,10 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Engine, RowMapping, func, select, update
+from sqlalchemy import Connection, Engine, RowMapping, func, select, update
 
 from order_manager.database.engine import transaction
-from order_manager.database.queries import Page, page_of
+from order_manager.database.queries import Page, directed, matching, page_of, within
 from order_manager.database.tables import dead_letters
 
 SHOWN_BYTES = 256 * 1024  # of a message that is looked at; one may be of any size
@@ -67,9 +67,15 @@ def list_letters(
     engine: Engine, wanted: LetterFilter, *, is_descending: bool, page: Page
 ) -> tuple[list[LetterSummary], int]:
     """One page of the letters in the order in which they came, and how many there are on all pages."""
-    conditions = _conditions(wanted)
-    number = dead_letters.c.id
-    query = select(*_SUMMARY).where(*conditions).order_by(number.desc() if is_descending else number.asc())
+    conditions = matching(
+        dead_letters,
+        queue=wanted.queue,
+        code=wanted.code,
+        state=wanted.state,
+    )
+    conditions += within(dead_letters.c.received_at, wanted.received_from, wanted.received_to)
+    by = directed(dead_letters.c.id, is_descending=is_descending)
+    query = select(*_SUMMARY).where(*conditions).order_by(by)
     rows, total = page_of(engine, query, dead_letters, conditions, page)
     return [_summary(row) for row in rows], total
 
@@ -114,24 +120,6 @@ class DeadLetterStore:
         with self._engine.connect() as connection, transaction(connection):
             row = connection.execute(query).mappings().first()
             yield TakenLetter(connection, _letter(row)) if row is not None else None
-
-
-def _conditions(wanted: LetterFilter) -> list[ColumnElement[bool]]:
-    column = dead_letters.c
-    conditions: list[ColumnElement[bool]] = [
-        column[name] == value
-        for name, value in (
-            ("queue", wanted.queue),
-            ("code", wanted.code),
-            ("state", wanted.state and wanted.state.value),
-        )
-        if value is not None
-    ]
-    if wanted.received_from is not None:
-        conditions.append(column.received_at >= wanted.received_from)
-    if wanted.received_to is not None:
-        conditions.append(column.received_at <= wanted.received_to)
-    return conditions
 
 
 def _letter(row: RowMapping) -> Letter:

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Engine, RowMapping, select
+from sqlalchemy import Engine, RowMapping, select
 
-from order_manager.database.queries import Page, page_of
+from order_manager.database.queries import Page, directed, matching, page_of, within
 from order_manager.database.tables import order_events
 
 
@@ -43,30 +43,18 @@ def list_events(
     engine: Engine, wanted: EventFilter, *, is_descending: bool, page: Page
 ) -> tuple[list[StoredEvent], int]:
     """One page of the events in the order in which they were written, and how many there are."""
-    conditions = _conditions(wanted)
-    number = order_events.c.id
-    query = select(order_events).where(*conditions).order_by(number.desc() if is_descending else number.asc())
+    conditions = matching(
+        order_events,
+        order_id=wanted.order_id,
+        signal_id=wanted.signal_id,
+        symbol=wanted.symbol,
+        event_type=wanted.event_type,
+    )
+    conditions += within(order_events.c.created_at, wanted.created_from, wanted.created_to)
+    by = directed(order_events.c.id, is_descending=is_descending)
+    query = select(order_events).where(*conditions).order_by(by)
     rows, total = page_of(engine, query, order_events, conditions, page)
     return [_event(row) for row in rows], total
-
-
-def _conditions(wanted: EventFilter) -> list[ColumnElement[bool]]:
-    column = order_events.c
-    conditions: list[ColumnElement[bool]] = [
-        column[name] == value
-        for name, value in (
-            ("order_id", wanted.order_id),
-            ("signal_id", wanted.signal_id),
-            ("symbol", wanted.symbol),
-            ("event_type", wanted.event_type),
-        )
-        if value is not None
-    ]
-    if wanted.created_from is not None:
-        conditions.append(column.created_at >= wanted.created_from)
-    if wanted.created_to is not None:
-        conditions.append(column.created_at <= wanted.created_to)
-    return conditions
 
 
 def _event(row: RowMapping) -> StoredEvent:

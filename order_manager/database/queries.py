@@ -4,11 +4,23 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from enum import StrEnum
+from enum import Enum, StrEnum
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Engine, RowMapping, Select, Table, func, nulls_last, or_, select, true
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    Engine,
+    RowMapping,
+    Select,
+    Table,
+    func,
+    nulls_last,
+    or_,
+    select,
+    true,
+)
 
 from order_manager.database.rows import order_from, plain, position_from
 from order_manager.database.tables import lanes, orders, positions
@@ -72,14 +84,19 @@ def list_orders(
     engine: Engine, wanted: OrderFilter, *, sort: OrderSort, is_descending: bool, page: Page
 ) -> tuple[list[Order], int]:
     """One page of the orders, and how many there are on all pages."""
-    conditions = _conditions(wanted)
-    column: ColumnElement[object] = _SORT_COLUMNS[sort]
-    primary = column.desc() if is_descending else column.asc()
-    if _SORT_COLUMNS[sort].nullable:
-        primary = nulls_last(primary)
+    conditions = matching(
+        orders,
+        symbol=wanted.symbol,
+        status=wanted.status,
+        side=wanted.side,
+        signal_id=wanted.signal_id,
+    )
+    conditions += within(orders.c.created_at, wanted.created_from, wanted.created_to)
+    if wanted.order_id is not None:
+        conditions.append(_has_id(wanted.order_id))
     # The id settles ties, in the same direction, so that (created_at, id) can be walked either way.
-    tie = orders.c.id.desc() if is_descending else orders.c.id.asc()
-    query = select(orders).where(*conditions).order_by(primary, tie)
+    by = [directed(column, is_descending=is_descending) for column in (_SORT_COLUMNS[sort], orders.c.id)]
+    query = select(orders).where(*conditions).order_by(*by)
     rows, total = page_of(engine, query, orders, conditions, page)
     return [order_from(row) for row in rows], total
 
@@ -98,11 +115,7 @@ def list_positions(
     engine: Engine, *, symbol: str | None, mode: PositionMode | None, page: Page
 ) -> tuple[list[StoredPosition], int]:
     """One page of the positions by symbol and mode, flat ones too, and how many there are on all pages."""
-    conditions: list[ColumnElement[bool]] = []
-    if symbol is not None:
-        conditions.append(positions.c.asset == symbol)
-    if mode is not None:
-        conditions.append(positions.c.mode == mode.value)
+    conditions = matching(positions, asset=symbol, mode=mode)
     query = select(positions).where(*conditions).order_by(positions.c.asset, positions.c.mode)
     rows, total = page_of(engine, query, positions, conditions, page)
     return [stored_position(row) for row in rows], total
@@ -120,33 +133,41 @@ def find_position(engine: Engine, symbol: str, mode: PositionMode | None = None)
     return stored_position(row) if row is not None else None
 
 
-def _conditions(wanted: OrderFilter) -> list[ColumnElement[bool]]:
-    conditions: list[ColumnElement[bool]] = []
-    if wanted.symbol is not None:
-        conditions.append(orders.c.symbol == wanted.symbol)
-    if wanted.status is not None:
-        conditions.append(orders.c.status == wanted.status.value)
-    if wanted.side is not None:
-        conditions.append(orders.c.side == wanted.side.value)
-    if wanted.signal_id is not None:
-        conditions.append(orders.c.signal_id == wanted.signal_id)
-    if wanted.order_id is not None:
-        conditions.append(_has_id(wanted.order_id))
-    if wanted.created_from is not None:
-        conditions.append(orders.c.created_at >= wanted.created_from)
-    if wanted.created_to is not None:
-        conditions.append(orders.c.created_at <= wanted.created_to)
-    return conditions
+def matching(table: Table, **values: Any) -> list[ColumnElement[bool]]:
+    """Conditions that columns of `table` equal their values; None asks for nothing."""
+    return [
+        table.c[name] == (value.value if isinstance(value, Enum) else value)
+        for name, value in values.items()
+        if value is not None
+    ]
+
+
+def within(
+    column: Column[datetime], since: datetime | None, until: datetime | None
+) -> list[ColumnElement[bool]]:
+    """Conditions that `column` lies between these, both inclusive; None asks for nothing."""
+    bounds = []
+    if since is not None:
+        bounds.append(column >= since)
+    if until is not None:
+        bounds.append(column <= until)
+    return bounds
+
+
+def directed(column: Column[Any], *, is_descending: bool) -> ColumnElement[Any]:
+    """A sort by `column`, nulls last where it has any: else its index would not serve."""
+    order = column.desc() if is_descending else column.asc()
+    return nulls_last(order) if column.nullable else order
 
 
 def _has_id(order_id: str) -> ColumnElement[bool]:
     known = [orders.c.exchange_order_id == order_id, orders.c.client_order_id == order_id]
-    if _is_uuid(order_id):
+    if is_uuid(order_id):
         known.append(orders.c.id == order_id)
     return or_(*known)
 
 
-def _is_uuid(value: str) -> bool:
+def is_uuid(value: str) -> bool:
     """Only the plain spelling; PostgreSQL would refuse the statement for anything that is no UUID."""
     try:
         return str(UUID(value)) == value.lower()

@@ -6,9 +6,9 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Column, ColumnElement, Engine, RowMapping, nulls_last, select
+from sqlalchemy import Column, Engine, RowMapping, select
 
-from order_manager.database.queries import Page, page_of
+from order_manager.database.queries import Page, directed, matching, page_of, within
 from order_manager.database.rows import order_from, signal_from
 from order_manager.database.tables import orders, signal_order_relationships, trading_signals
 from order_manager.domain.orders import Order
@@ -86,9 +86,17 @@ def list_signals(
     engine: Engine, wanted: SignalFilter, *, sort: SignalSort, is_descending: bool, page: Page
 ) -> tuple[list[StoredSignal], int]:
     """One page of the signals, and how many there are on all pages; the arrival settles ties."""
-    conditions = _conditions(wanted)
+    conditions = matching(
+        trading_signals,
+        symbol=wanted.symbol,
+        state=wanted.state,
+        code=wanted.code,
+        strategy_id=wanted.strategy_id,
+        signal_id=wanted.signal_id,
+    )
+    conditions += within(trading_signals.c.received_at, wanted.received_from, wanted.received_to)
     columns = dict.fromkeys([_SORT_COLUMNS[sort], trading_signals.c.seq])
-    order = [_directed(column, is_descending=is_descending) for column in columns]
+    order = [directed(column, is_descending=is_descending) for column in columns]
     query = select(*_LISTED).where(*conditions).order_by(*order)
     rows, total = page_of(engine, query, trading_signals, conditions, page)
     return [_stored(row) for row in rows], total
@@ -114,31 +122,6 @@ def find_signal(engine: Engine, signal_id: str) -> SignalStory | None:
         message=row["body"],
         orders=tuple((one["relation"], order_from(one)) for one in rows),
     )
-
-
-def _directed(column: Column[Any], *, is_descending: bool) -> ColumnElement[Any]:
-    directed = column.desc() if is_descending else column.asc()
-    return nulls_last(directed) if column.nullable else directed  # else its index would not serve
-
-
-def _conditions(wanted: SignalFilter) -> list[ColumnElement[bool]]:
-    column = trading_signals.c
-    conditions: list[ColumnElement[bool]] = [
-        column[name] == value
-        for name, value in (
-            ("symbol", wanted.symbol),
-            ("state", wanted.state and wanted.state.value),
-            ("code", wanted.code),
-            ("strategy_id", wanted.strategy_id),
-            ("signal_id", wanted.signal_id),
-        )
-        if value is not None
-    ]
-    if wanted.received_from is not None:
-        conditions.append(column.received_at >= wanted.received_from)
-    if wanted.received_to is not None:
-        conditions.append(column.received_at <= wanted.received_to)
-    return conditions
 
 
 def _stored(row: RowMapping) -> StoredSignal:

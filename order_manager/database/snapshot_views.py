@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Engine, exists, or_, select
+from sqlalchemy import Engine, exists, or_, select
 
-from order_manager.database.queries import Page, page_of
+from order_manager.database.queries import Page, directed, matching, page_of, within
 from order_manager.database.tables import position_snapshots, positions
 from order_manager.domain.positions import PositionMode
 
@@ -32,15 +32,9 @@ def list_snapshots(
 ) -> tuple[list[StoredSnapshot], int]:
     """One page of the symbol's snapshots by their moment, and how many there are on all pages."""
     snapshots = position_snapshots.c
-    conditions: list[ColumnElement[bool]] = [snapshots.asset == symbol]
-    if mode is not None:
-        conditions.append(snapshots.mode == mode.value)
-    if taken_from is not None:
-        conditions.append(snapshots.taken_at >= taken_from)
-    if taken_to is not None:
-        conditions.append(snapshots.taken_at <= taken_to)
-    columns = (snapshots.taken_at, snapshots.id)
-    order = [column.desc() if is_descending else column.asc() for column in columns]
+    conditions = matching(position_snapshots, asset=symbol, mode=mode)
+    conditions += within(snapshots.taken_at, taken_from, taken_to)
+    order = [directed(column, is_descending=is_descending) for column in (snapshots.taken_at, snapshots.id)]
     query = select(snapshots.taken_at, snapshots.snapshot).where(*conditions).order_by(*order)
     rows, total = page_of(engine, query, position_snapshots, conditions, page)
     return [StoredSnapshot(taken_at=row["taken_at"], values=row["snapshot"]) for row in rows], total

@@ -9,6 +9,7 @@ from pydantic import Field
 from order_manager.database.desk_views import InFlight, list_in_flight, read_account
 from order_manager.database.overview import History, read_glance, read_history
 from order_manager.database.signal_views import SignalState
+from order_manager.database.wording import account_json
 from order_manager.domain.events import iso, text
 from order_manager.domain.state import TradingMode
 from order_manager.services.remembering import Remembered
@@ -108,12 +109,7 @@ def get_overview() -> dict[str, Any]:
         "service": settings.service_name,
         "environment": settings.bybit_environment,
         "is_dry_run": settings.enable_dry_run,
-        "account": {
-            "mode": account.mode.value,
-            "available_balance": text(account.available_balance),
-            "reserved": text(account.reserved),
-            "balance_at": iso(account.balance_at),
-        },
+        "account": account_json(account),
         "exposure": {
             "positions": text(glance.positions_value),
             "orders": text(glance.orders_value),

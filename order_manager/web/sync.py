@@ -2,10 +2,10 @@
 
 from http import HTTPStatus
 from typing import Any, Literal
-from uuid import UUID
 
 from pydantic import ConfigDict, Field
 
+from order_manager.database.queries import is_uuid
 from order_manager.services.sync_orders import SyncScope, start_sync, sync_json, wait_for_sync
 from order_manager.tasks.exchange_updates import build_syncing
 from order_manager.web.answers import Answer, Moment, Problem
@@ -77,7 +77,7 @@ def post_sync(query: SyncQuery, body: SyncRequest) -> Reply:
 @blueprint.get("/<task_id>", responses={200: Sync, 202: Sync, 404: Problem})
 def get_sync(path: SyncPath) -> Reply:
     """How far a sync is."""
-    run = current_runtime().sync_runs.find(path.task_id) if _is_uuid(path.task_id) else None
+    run = current_runtime().sync_runs.find(path.task_id) if is_uuid(path.task_id) else None
     if run is None:
         raise not_found("sync", "task_id", path.task_id)
     return _answer(sync_json(run))
@@ -87,10 +87,3 @@ def _answer(result: dict[str, Any]) -> Reply:
     is_running = bool(result["pending_assets"]) and not result["errors"]
     status = HTTPStatus.ACCEPTED if is_running else HTTPStatus.OK
     return {"task_id": result["sync_id"], **result}, status.value
-
-
-def _is_uuid(text: str) -> bool:
-    try:
-        return str(UUID(text)) == text.lower()
-    except ValueError:
-        return False
