@@ -163,12 +163,8 @@ class BybitClient:
 
     def closed_orders_since(self, symbol: str, since: datetime) -> tuple[OrderReport, ...]:
         """Orders placed from `since` on that have ended, others' included, those without a fill for a day."""
-        found: dict[str, OrderReport] = {}
-        for window in self._windows(since):
-            rows = self._calls.rows(HISTORY, self._query(symbol, **window, limit=50))
-            for report in self._readable(wire.order_report, rows):
-                found[report.exchange_order_id] = report
-        return tuple(found.values())
+        reports = self._since(HISTORY, wire.order_report, symbol, since, limit=50)
+        return tuple({report.exchange_order_id: report for report in reports}.values())
 
     def executions(
         self, symbol: str, client_order_id: str, *, exchange_order_id: str | None = None
@@ -178,12 +174,7 @@ class BybitClient:
 
     def executions_since(self, symbol: str, since: datetime) -> tuple[Execution, ...]:
         """All that was booked on the symbol from `since` on, oldest first; others' orders included."""
-        found: dict[str, Execution] = {}
-        for window in self._windows(since):
-            rows = self._calls.rows(EXECUTIONS, self._query(symbol, **window, limit=100))
-            for booked in self._readable(wire.execution, rows):
-                found[booked.exec_id] = booked
-        return tuple(sorted(found.values(), key=lambda booked: (booked.executed_at, booked.exec_id)))
+        return _oldest_first(self._since(EXECUTIONS, wire.execution, symbol, since, limit=100))
 
     def symbols_in_use(self, since: datetime | None = None) -> frozenset[str]:
         """Every symbol of the category with an open order or a position, whoever made them.
@@ -272,8 +263,8 @@ class BybitClient:
 
     def position_mode(self, symbol: str) -> PositionMode:
         """One-way where the exchange shows no row: spot, or a symbol never touched."""
-        found = self.positions(symbol)
-        return found[0].mode if found else PositionMode.ONE_WAY
+        found = self.position(symbol)
+        return found.mode if found else PositionMode.ONE_WAY
 
     def key_info(self) -> KeyInfo:
         """What our API key may do."""
@@ -295,6 +286,15 @@ class BybitClient:
             except UnknownWireValue as error:
                 log.error("record_unreadable", order=row.get("orderId"), error=str(error))
 
+    def _since(
+        self, endpoint: str, read: Callable[..., T], symbol: str, since: datetime, *, limit: int
+    ) -> Iterator[T]:
+        """All that the endpoint lists of the symbol from `since` on; pages and windows may overlap."""
+        for window in self._windows(since):
+            yield from self._readable(
+                read, self._calls.rows(endpoint, self._query(symbol, **window, limit=limit))
+            )
+
     def _windows(self, since: datetime) -> Iterator[dict[str, Value]]:
         """From `since` until now, in parts as long as the exchange takes."""
         until_ms = to_ms(self._now()) + 60_000  # the exchange's clock may be ahead
@@ -315,12 +315,11 @@ class BybitClient:
         return None
 
     def _executions(self, symbol: str, name: Name) -> tuple[Execution, ...]:
-        found: dict[str, Execution] = {}
+        found: list[Execution] = []
         for row in self._calls.rows(EXECUTIONS, self._query(symbol, limit=100, **name)):
             _check_name(row, name)
-            fill = wire.execution(row, category=self._category)
-            found[fill.exec_id] = fill
-        return tuple(sorted(found.values(), key=lambda fill: (fill.executed_at, fill.exec_id)))
+            found.append(wire.execution(row, category=self._category))
+        return _oldest_first(found)
 
     def _order_of(self, fill: Execution, query: dict[str, Value], name: Name) -> OrderReport:
         """The order behind a fill: an old one shows only when history is asked about its own days."""
@@ -357,6 +356,12 @@ class BybitClient:
 
 def _name(client_order_id: str, exchange_order_id: str | None) -> Name:
     return {"orderLinkId": client_order_id} if exchange_order_id is None else {"orderId": exchange_order_id}
+
+
+def _oldest_first(executions: Iterable[Execution]) -> tuple[Execution, ...]:
+    """Each execution once."""
+    unique = {booked.exec_id: booked for booked in executions}
+    return tuple(sorted(unique.values(), key=lambda booked: (booked.executed_at, booked.exec_id)))
 
 
 def _check_name(row: Row, name: Name) -> None:

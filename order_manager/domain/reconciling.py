@@ -71,6 +71,11 @@ class Correction:
             fee=self.fee_delta,
         )
 
+    @property
+    def is_silent(self) -> bool:
+        """Nothing to tell others and no position to move: the exchange was heard, no more."""
+        return not (self.events or self.filled_delta or self.fee_delta or self.base_fee_delta)
+
     def moved(self, position: Position) -> Position:
         """`position` after this change of its order.
 

@@ -108,6 +108,9 @@ def record_correction(
 ) -> Order:
     """Returns the order as it is recorded."""
     after = replace(correction.order, updated_at=now)
+    if correction.is_silent:
+        lane.record_order(after)
+        return after
     origin = lane.origin_of(before)
     fill = correction.fill
     position = correction.moved(origin.position)
