@@ -2,28 +2,20 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-import requests
 import structlog
-from kombu import Connection
-from redis import Redis
-from redis.backoff import NoBackoff
-from redis.retry import Retry
 
-from order_manager.bybit.hosts import rest_url
+from order_manager.asking import Ask, ask_exchange, ask_gateway, ask_rabbitmq, ask_redis
 from order_manager.database import queries
-from order_manager.settings import Settings
 from order_manager.wiring import Runtime
 
 log = structlog.get_logger(__name__)
 
 TIMEOUT_S = 1.5  # a later answer counts as none
 MAX_AGE_S = 1.0  # an answer is good for so long, however many ask
-
-Ask = Callable[[], None]  # raises when the dependency does not answer
 
 
 class State(StrEnum):
@@ -127,80 +119,17 @@ class Dependencies:
 
 def dependencies_of(runtime: Runtime) -> Dependencies:
     settings = runtime.settings
+    rabbitmq = ask_rabbitmq(settings, timeout_s=TIMEOUT_S) if settings.broker_is_rabbitmq else None
+    redis = ask_redis(settings, timeout_s=TIMEOUT_S) if settings.redis_host is not None else None
+    gateway = ask_gateway(settings, timeout_s=TIMEOUT_S) if settings.ws_gateway_host is not None else None
     return Dependencies(
         (
             Dependency("database", lambda: queries.ping(runtime.engine)),
-            Dependency("rabbitmq", _rabbitmq(settings)),
-            Dependency("redis", _redis(settings)),
-            Dependency("bybit_api", _bybit_api(settings)),
+            Dependency("rabbitmq", rabbitmq),
+            Dependency("redis", redis),
+            Dependency("bybit_api", ask_exchange(settings, timeout_s=TIMEOUT_S)),
             # Without it our own stream or reconciliation carries the exchange's updates.
-            Dependency("ws_gateway", _ws_gateway(settings), is_needed=False),
+            Dependency("ws_gateway", gateway, is_needed=False),
         ),
         broker="rabbitmq" if settings.broker_is_rabbitmq else "redis",
     )
-
-
-def _rabbitmq(settings: Settings) -> Ask | None:
-    if not settings.broker_is_rabbitmq:
-        return None
-    limits = {"read_timeout": TIMEOUT_S, "write_timeout": TIMEOUT_S}
-
-    def ask() -> None:
-        connection = Connection(
-            settings.broker_url, connect_timeout=TIMEOUT_S, heartbeat=0, transport_options=limits
-        )
-        transport = connection.transport  # Connection.connect would try again, past the time limit
-        transport.close_connection(transport.establish_connection())
-
-    return ask
-
-
-def _redis(settings: Settings) -> Ask | None:
-    if settings.redis_host is None:
-        return None
-    client = Redis.from_url(
-        settings.redis_url,
-        socket_timeout=TIMEOUT_S,
-        socket_connect_timeout=TIMEOUT_S,
-        retry=Retry(NoBackoff(), 1),  # once, for a connection that a restart left stale
-        max_connections=1,
-    )
-
-    def ask() -> None:
-        client.ping()
-
-    return ask
-
-
-def _bybit_api(settings: Settings) -> Ask:
-    base_url = rest_url(settings.bybit_environment, paper_url=settings.bybit_paper_url)
-    session = _session()
-
-    def ask() -> None:
-        answer = session.get(f"{base_url}/v5/market/time", timeout=TIMEOUT_S, allow_redirects=False)
-        answer.raise_for_status()
-        if answer.json()["retCode"] != 0:
-            raise ValueError(f"retCode {answer.json()['retCode']}")
-
-    return ask
-
-
-def _ws_gateway(settings: Settings) -> Ask | None:
-    if settings.ws_gateway_host is None:
-        return None
-    url = f"http://{settings.ws_gateway_host}:{settings.ws_gateway_port}/health"
-    session = _session()
-    session.headers["X-API-Key"] = settings.ws_gateway_api_key.get_secret_value()
-
-    def ask() -> None:
-        answer = session.get(url, timeout=TIMEOUT_S, allow_redirects=False)
-        if answer.status_code != requests.codes.not_found:  # it answers, it just has no such page
-            answer.raise_for_status()
-
-    return ask
-
-
-def _session() -> requests.Session:
-    session = requests.Session()
-    session.trust_env = False  # like the exchange client: no proxy comes between
-    return session
