@@ -1,7 +1,7 @@
 """What the exchange hands back besides order reports: acceptances, evidence, executions, positions."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 
 from order_manager.domain.orders import Category, OrderReport
@@ -9,6 +9,8 @@ from order_manager.domain.positions import Fill
 
 # Executions that fill an order (docs/v5/enum, execType); Funding, Settle and the like only book money.
 TRADES = frozenset({"Trade", "AdlTrade", "BustTrade", "BlockTrade", "FutureSpread"})
+
+OVERLAP = timedelta(seconds=60)  # what came just before is asked for again: clocks differ, lists lag
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,12 +6,12 @@ from typing import Protocol
 
 import structlog
 
+from order_manager.domain.exchange import OVERLAP
 from order_manager.errors import ExchangeError
 from order_manager.services.ports import Exchange
 
 log = structlog.get_logger(__name__)
 
-OVERLAP = timedelta(seconds=60)  # the exchange's clock is not ours, and its lists may lag
 LONGEST = timedelta(days=7)
 
 

@@ -1,58 +1,44 @@
 """Reconcile: make a symbol's orders, fills and position what the exchange shows, before anything else."""
 
-from dataclasses import dataclass
-from datetime import timedelta
-
 import structlog
 
+from order_manager.domain.exchange import OVERLAP
 from order_manager.domain.orders import OrderReport
 from order_manager.errors import OutcomeUnknown
 from order_manager.services.desk import Desk
 from order_manager.services.ports import Lane
-from order_manager.services.settle_orders import settle_with
+from order_manager.services.settle_orders import Settlement, settle_with
 from order_manager.services.validate_positions import correct_position, recount_position
 
 log = structlog.get_logger(__name__)
 
 PAGE = 50  # fills without an order
-OVERLAP = timedelta(seconds=60)  # what came just before is asked for again: clocks differ, lists lag
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reconciliation:
-    """What a comparison with the exchange found."""
-
-    seen: int  # orders looked at
-    corrected: int  # orders that changed
-    discrepancies: int  # differences of the position that were corrected
-
-
-def reconcile_symbol(lane: Lane, desk: Desk) -> Reconciliation:
+def reconcile_symbol(lane: Lane, desk: Desk) -> None:
     """Compare all of a symbol with the exchange, and correct ours.
 
     Raises what the exchange raises (an answer that did not come is never absence): what was learned until
     then is recorded, and the request stays for the next try.
     """
     is_validation = lane.validate_requested_at is not None
-    seen, corrected = settle_all(lane, desk)
-    differences = recount_position(lane, desk) if is_validation else 0
-    later: list[int] = []
-    differences += correct_position(lane, desk, settle_again=lambda: later.append(settle_all(lane, desk)[1]))
-    found = Reconciliation(seen=seen, corrected=corrected + sum(later), discrepancies=differences)
-    lane.finish_reconciliation(seen=found.seen, corrected=found.corrected, discrepancies=found.discrepancies)
-    if found.corrected or found.discrepancies:
-        log.info(
-            "orders_reconciled",
-            symbol=lane.symbol,
-            seen=found.seen,
-            corrected=found.corrected,
-            discrepancies=found.discrepancies,
-        )
-    return found
+    first = settle_all(lane, desk)
+    corrected = first.changed
+    discrepancies = recount_position(lane, desk) if is_validation else 0
+
+    def settle_again() -> None:
+        nonlocal corrected
+        corrected += settle_all(lane, desk).changed
+
+    discrepancies += correct_position(lane, desk, settle_again=settle_again)
+    found = {"seen": first.seen, "corrected": corrected, "discrepancies": discrepancies}
+    lane.finish_reconciliation(**found)
+    if corrected or discrepancies:
+        log.info("orders_reconciled", symbol=lane.symbol, **found)
 
 
-def settle_all(lane: Lane, desk: Desk) -> tuple[int, int]:
-    """Every order and every fill, ours or not; returns how many orders were seen and changed."""
+def settle_all(lane: Lane, desk: Desk) -> Settlement:
+    """Every order and every fill, ours or not."""
     since = lane.executions_known_until() - OVERLAP
     reports = [
         *desk.exchange.open_orders(lane.symbol),
@@ -68,7 +54,7 @@ def settle_all(lane: Lane, desk: Desk) -> tuple[int, int]:
     settled = settle_with(lane, sorted(reports, key=lambda report: report.updated_at), desk)
     if behind:  # the orders are known now, and the executions are to be theirs
         lane.name_executions(sorted(behind))
-    return settled.seen, settled.changed
+    return settled
 
 
 def _order_of_fills(lane: Lane, desk: Desk, exchange_order_id: str, *, is_recent: bool) -> OrderReport | None:
