@@ -1,37 +1,12 @@
-"""Comparisons with the exchange that somebody asked for, and how far they are."""
+"""Where the comparisons that somebody asked for are remembered."""
 
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import datetime
 
 from sqlalchemy import Engine, insert, select, text
 
 from order_manager.database.tables import sync_runs
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LaneSync:
-    """How a symbol's part of a run stands."""
-
-    symbol: str
-    is_done: bool
-    seen: int  # orders looked at
-    corrected: int  # orders that changed
-    discrepancies: int  # differences of the position that were corrected
-    error: str | None  # of a try since the run began, while it is not done
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SyncRun:
-    """A run and its lanes."""
-
-    id: str
-    scope: str
-    asset: str | None
-    requested_at: datetime
-    lanes: tuple[LaneSync, ...]
-
+from order_manager.domain.syncing import LaneSync, SyncRun
 
 _LANES = text("""
     SELECT symbol, coalesce(reconciled_at >= :at, false) AS is_done, coalesce(reconciled_orders, 0) AS seen,

@@ -3,13 +3,13 @@
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from enum import StrEnum
 from typing import Any, Protocol
 
 import structlog
 
 from order_manager.domain.events import iso
+from order_manager.domain.syncing import SyncRun
 
 log = structlog.get_logger(__name__)
 
@@ -23,34 +23,6 @@ class SyncScope(StrEnum):
     ORDERS = "orders"  # every lane
     POSITIONS = "positions"  # every lane, and positions are recounted from their fills
     ALL = "all"  # that, and symbols that are in use at the exchange and not here
-
-
-class LaneSync(Protocol):
-    @property
-    def symbol(self) -> str: ...
-    @property
-    def is_done(self) -> bool: ...
-    @property
-    def seen(self) -> int: ...
-    @property
-    def corrected(self) -> int: ...
-    @property
-    def discrepancies(self) -> int: ...
-    @property
-    def error(self) -> str | None: ...
-
-
-class SyncRun(Protocol):
-    @property
-    def id(self) -> str: ...
-    @property
-    def scope(self) -> str: ...
-    @property
-    def asset(self) -> str | None: ...
-    @property
-    def requested_at(self) -> datetime: ...
-    @property
-    def lanes(self) -> Sequence[LaneSync]: ...
 
 
 class SyncStore(Protocol):

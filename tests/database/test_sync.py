@@ -4,8 +4,9 @@ import uuid
 
 import pytest
 
-from order_manager.database.sync import LaneSync, SyncStore
+from order_manager.database.sync import SyncStore
 from order_manager.database.updates import UpdateStore
+from order_manager.domain.syncing import LaneSync
 
 
 @pytest.fixture

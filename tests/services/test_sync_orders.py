@@ -6,9 +6,10 @@ from dataclasses import replace
 import pytest
 from structlog.testing import capture_logs
 
-from order_manager.database.sync import LaneSync, SyncRun, SyncStore
+from order_manager.database.sync import SyncStore
 from order_manager.database.updates import UpdateStore
 from order_manager.domain.orders import OrderStatus
+from order_manager.domain.syncing import LaneSync, SyncRun
 from order_manager.errors import Unavailable
 from order_manager.services.sync_orders import (
     Syncing,
