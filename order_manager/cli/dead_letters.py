@@ -33,10 +33,9 @@ def list_(state: str, queue: str | None, limit: int, data_dir: Path, as_json: bo
         from order_manager.database import dead_letters as letters
         from order_manager.database.queries import Page
         from order_manager.database.wording import letter_json
+        from order_manager.domain.dead_letters import LetterState
 
-        wanted = letters.LetterFilter(
-            queue=queue, state=None if state == "all" else letters.LetterState(state)
-        )
+        wanted = letters.LetterFilter(queue=queue, state=None if state == "all" else LetterState(state))
         found, total = letters.list_letters(
             rt.engine, wanted, is_descending=True, page=Page(limit=limit, offset=0)
         )

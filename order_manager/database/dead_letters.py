@@ -1,10 +1,9 @@
-"""Dead letters: messages that could not be used, kept whole until somebody resolves them."""
+"""Dead letters as they are kept: lists of them, one by its number, and one taken to be resolved."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
 from typing import Any
 
 from sqlalchemy import Connection, Engine, RowMapping, func, select, update
@@ -12,14 +11,9 @@ from sqlalchemy import Connection, Engine, RowMapping, func, select, update
 from order_manager.database.engine import transaction
 from order_manager.database.queries import Page, directed, matching, page_of, within
 from order_manager.database.tables import dead_letters
+from order_manager.domain.dead_letters import Letter, LetterState, LetterSummary
 
 SHOWN_BYTES = 256 * 1024  # of a message that is looked at; one may be of any size
-
-
-class LetterState(StrEnum):
-    NEW = "new"
-    REPLAYED = "replayed"
-    DISCARDED = "discarded"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,30 +25,6 @@ class LetterFilter:
     state: LetterState | None = None
     received_from: datetime | None = None  # inclusive
     received_to: datetime | None = None  # inclusive
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LetterSummary:
-    """A letter without its message."""
-
-    id: int
-    queue: str  # where it came from; stream.* and gateway.* are no queues: our own stream, or the gateway's
-    code: str
-    field: str
-    reason: str
-    state: LetterState
-    received_at: datetime
-    resolved_at: datetime | None
-    size: int  # bytes of the message
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Letter:
-    """A letter with its message, or the beginning of a large one."""
-
-    summary: LetterSummary
-    body: bytes
-    headers: Mapping[str, str]
 
 
 _SUMMARY = [
@@ -96,11 +66,11 @@ class TakenLetter:
         self._connection = connection
         self.letter = letter
 
-    def resolve(self, state: str) -> LetterSummary:
+    def resolve(self, state: LetterState) -> LetterSummary:
         row = self._connection.execute(
             update(dead_letters)
             .where(dead_letters.c.id == self.letter.summary.id)
-            .values(state=state, resolved_at=func.now())
+            .values(state=state.value, resolved_at=func.now())
             .returning(*_SUMMARY)
         )
         return _summary(row.mappings().one())

@@ -2,13 +2,13 @@
 
 from typing import Any
 
-from order_manager.database.dead_letters import LetterSummary
 from order_manager.database.desk_views import Account, InFlight
 from order_manager.database.event_views import StoredEvent
 from order_manager.database.lane_views import LaneView
 from order_manager.database.queries import StoredPosition
 from order_manager.database.signal_views import SignalStory, StoredSignal
 from order_manager.database.story import StoredFill, Story
+from order_manager.domain.dead_letters import LetterSummary
 from order_manager.domain.events import iso, order_json, position_json, text
 
 

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 import structlog
 
+from order_manager.domain.dead_letters import Letter, LetterState, LetterSummary
 from order_manager.errors import UnreadableAnswer
 
 log = structlog.get_logger(__name__)
@@ -18,41 +19,13 @@ SOURCES = ("stream", "gateway")  # `source.topic`: an update that reached us and
 REPEATABLE = ("order", "execution")  # topics whose updates never move anything backwards
 
 
-class Summary(Protocol):
-    @property
-    def id(self) -> int: ...
-
-    @property
-    def queue(self) -> str: ...
-
-    @property
-    def code(self) -> str: ...
-
-    @property
-    def state(self) -> str: ...
-
-    @property
-    def received_at(self) -> datetime: ...
-
-
-class Letter(Protocol):
-    @property
-    def summary(self) -> Summary: ...
-
-    @property
-    def body(self) -> bytes: ...
-
-    @property
-    def headers(self) -> Mapping[str, str]: ...
-
-
 class TakenLetter(Protocol):
     """Locked until the block ends."""
 
     @property
     def letter(self) -> Letter: ...
 
-    def resolve(self, state: str) -> Summary: ...
+    def resolve(self, state: LetterState) -> LetterSummary: ...
 
 
 class LetterStore(Protocol):
@@ -85,7 +58,7 @@ class Refusal:
     message: str
 
 
-def replay_letter(number: int, *, replaying: Replaying) -> Summary | Refusal | None:
+def replay_letter(number: int, *, replaying: Replaying) -> LetterSummary | Refusal | None:
     """Hand a letter in again as it came; None where there is no such letter.
 
     It counts as replayed only after the broker, or the database for an update, has it. A death in between
@@ -99,27 +72,27 @@ def replay_letter(number: int, *, replaying: Replaying) -> Summary | Refusal | N
         refusal = _resolved(letter.summary) or _hand_in(letter, replaying)
         if refusal is not None:
             return refusal
-        resolved = taken.resolve("replayed")
+        resolved = taken.resolve(LetterState.REPLAYED)
     log.info("dead_letter_replayed", dead_letter=number, queue=resolved.queue, code=resolved.code)
     return resolved
 
 
-def discard_letter(number: int, *, reason: str | None, store: LetterStore) -> Summary | Refusal | None:
+def discard_letter(number: int, *, reason: str | None, store: LetterStore) -> LetterSummary | Refusal | None:
     """Set a letter aside for good; its message is kept. None where there is no such letter."""
     with store.taking(number) as taken:
         if taken is None:
             return None
         if refusal := _resolved(taken.letter.summary):
             return refusal
-        resolved = taken.resolve("discarded")
+        resolved = taken.resolve(LetterState.DISCARDED)
     log.info(
         "dead_letter_discarded", dead_letter=number, queue=resolved.queue, code=resolved.code, reason=reason
     )
     return resolved
 
 
-def _resolved(summary: Summary) -> Refusal | None:
-    if summary.state == "new":
+def _resolved(summary: LetterSummary) -> Refusal | None:
+    if summary.state is LetterState.NEW:
         return None
     return Refusal(code="dead_letter_resolved", message=f"this dead letter was {summary.state} before")
 

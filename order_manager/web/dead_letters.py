@@ -8,8 +8,9 @@ from typing import Annotated, Any
 from pydantic import ConfigDict, Field
 
 from order_manager.database import dead_letters
-from order_manager.database.dead_letters import SHOWN_BYTES, LetterFilter, LetterState
+from order_manager.database.dead_letters import SHOWN_BYTES, LetterFilter
 from order_manager.database.wording import letter_json
+from order_manager.domain.dead_letters import LetterState, LetterSummary
 from order_manager.services.dead_letters import Refusal, discard_letter, replay_letter
 from order_manager.tasks.dead_letters import build_replaying
 from order_manager.web.answers import Answer, Moment, Pagination, Problem
@@ -117,7 +118,7 @@ def discard_dead_letter(path: DeadLetterPath, body: Discard) -> dict[str, Any]:
     return _resolved(path, discard_letter(_number(path), reason=body.reason, store=store))
 
 
-def _resolved(path: DeadLetterPath, outcome: Any) -> dict[str, Any]:
+def _resolved(path: DeadLetterPath, outcome: LetterSummary | Refusal | None) -> dict[str, Any]:
     if outcome is None:
         raise _unknown(path)
     if isinstance(outcome, Refusal):
