@@ -12,10 +12,9 @@ from typing import Any, cast
 
 import pytest
 
-from order_manager.database.queries import StoredPosition
 from order_manager.domain.events import Event, malformed_event, order_event, signal_event
 from order_manager.domain.orders import Category
-from order_manager.domain.positions import PositionMode
+from order_manager.domain.positions import PositionMode, StoredPosition
 from order_manager.domain.state import Rejection, TradingRules
 from order_manager.messaging.signals import parse_signal
 from order_manager.services.desk import Desk

@@ -56,7 +56,7 @@ def look(rt: "Runtime", data_dir: Path) -> dict[str, Any]:
     from order_manager.database.state_metrics import read_state
     from order_manager.doctor.connections import looks_at_connections
     from order_manager.doctor.findings import Level, look_at_all
-    from order_manager.domain.events import iso
+    from order_manager.domain.events import iso, stored_position_json
 
     page = Page(limit=MOST, offset=0)
     lanes, total_lanes = list_lanes(rt.engine, page=page)
@@ -86,7 +86,7 @@ def look(rt: "Runtime", data_dir: Path) -> dict[str, Any]:
         "lanes": [{**wording.lane_json(lane), "leased": leased.get(lane.symbol, False)} for lane in lanes],
         "lanes_total": total_lanes,
         "in_flight_orders": [wording.in_flight_json(one) for one in list_in_flight(rt.engine, limit=MOST)],
-        "positions": [wording.stored_position_json(one) for one in positions],
+        "positions": [stored_position_json(one) for one in positions],
         "waiting": {
             "signals_without_lane": int(readings[gauges.WAITING.name, ""]),
             "outbox_events": int(readings[gauges.OUTBOX.name,]),

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from decimal import Decimal
 from enum import Enum, StrEnum
 from typing import Any
 from uuid import UUID
@@ -25,7 +24,7 @@ from sqlalchemy import (
 from order_manager.database.rows import order_from, plain, position_from
 from order_manager.database.tables import lanes, orders, positions
 from order_manager.domain.orders import Order, OrderStatus, Side
-from order_manager.domain.positions import Position, PositionMode
+from order_manager.domain.positions import PositionMode, StoredPosition
 
 
 class OrderSort(StrEnum):
@@ -62,16 +61,6 @@ class Page:
 
     limit: int
     offset: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StoredPosition:
-    """A position with what the table knows beside it."""
-
-    position: Position
-    mark_price: Decimal | None  # quote per base; None when none was seen yet
-    created_at: datetime
-    updated_at: datetime
 
 
 def ping(engine: Engine) -> None:

@@ -10,10 +10,10 @@ from sqlalchemy import Connection, Engine, bindparam, delete, func, insert, sele
 
 from order_manager.database import outbox
 from order_manager.database.engine import transaction
-from order_manager.database.queries import StoredPosition, stored_position
+from order_manager.database.queries import stored_position
 from order_manager.database.tables import MONEY, position_snapshots, positions
 from order_manager.domain.events import Event
-from order_manager.domain.positions import PositionMode
+from order_manager.domain.positions import PositionMode, StoredPosition
 
 CHUNK = 1000  # rows per statement that deletes
 

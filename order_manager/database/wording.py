@@ -5,11 +5,10 @@ from typing import Any
 from order_manager.database.desk_views import Account, InFlight
 from order_manager.database.event_views import StoredEvent
 from order_manager.database.lane_views import LaneView
-from order_manager.database.queries import StoredPosition
 from order_manager.database.signal_views import SignalStory, StoredSignal
 from order_manager.database.story import StoredFill, Story
 from order_manager.domain.dead_letters import LetterSummary
-from order_manager.domain.events import iso, order_json, position_json, text
+from order_manager.domain.events import iso, order_json, text
 
 
 def signal_json(stored: StoredSignal) -> dict[str, Any]:
@@ -90,15 +89,6 @@ def lane_json(lane: LaneView) -> dict[str, Any]:
             "error": lane.reconcile_error,
         },
     }
-
-
-def stored_position_json(stored: StoredPosition) -> dict[str, Any]:
-    return position_json(
-        stored.position,
-        mark_price=stored.mark_price,
-        created_at=stored.created_at,
-        updated_at=stored.updated_at,
-    )
 
 
 def letter_json(letter: LetterSummary) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from order_manager.domain.pnl import (
     short_leg,
     unrealized_pnl,
 )
-from order_manager.domain.positions import Fill, Position
+from order_manager.domain.positions import Fill, Position, StoredPosition
 from order_manager.domain.signals import Signal
 from order_manager.domain.state import Market, Rejection
 
@@ -107,6 +107,15 @@ def position_json(
         "created_at": iso(created_at),
         "updated_at": iso(updated_at),
     }
+
+
+def stored_position_json(stored: StoredPosition) -> dict[str, Any]:
+    return position_json(
+        stored.position,
+        mark_price=stored.mark_price,
+        created_at=stored.created_at,
+        updated_at=stored.updated_at,
+    )
 
 
 def market_json(market: Market | None) -> dict[str, Any] | None:

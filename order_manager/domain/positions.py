@@ -1,6 +1,7 @@
 """Positions: what we hold, and what a fill does to it."""
 
 from dataclasses import dataclass, replace
+from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 
@@ -98,3 +99,13 @@ class Position:
     def with_fill(self, position_idx: int, fill: Fill) -> "Position":
         """After a fill of an order with this Bybit positionIdx (0 one-way, 1 long leg, 2 short leg)."""
         return self.with_leg(position_idx, apply_fill(self.leg_for(position_idx), fill))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredPosition:
+    """A position with what the table knows beside it."""
+
+    position: Position
+    mark_price: Decimal | None  # quote per base; None when none was seen yet
+    created_at: datetime
+    updated_at: datetime

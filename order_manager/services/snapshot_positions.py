@@ -10,10 +10,10 @@ from typing import Any, Protocol
 
 import structlog
 
-from order_manager.domain.events import Event, position_event, position_json, text
+from order_manager.domain.events import Event, position_event, stored_position_json, text
 from order_manager.domain.losses import Told, judge_loss
 from order_manager.domain.pnl import long_leg, short_leg, unrealized_percent, unrealized_pnl
-from order_manager.domain.positions import Position, PositionMode
+from order_manager.domain.positions import PositionMode, StoredPosition
 from order_manager.domain.state import Market
 from order_manager.errors import ExchangeError, Refused
 
@@ -24,25 +24,11 @@ MAX_DELETED = 20_000  # rows per round
 ASKING_S = 60.0  # for prices, per round; a round must end well before a task's time limit
 
 
-class Stored(Protocol):
-    @property
-    def position(self) -> Position: ...
-
-    @property
-    def mark_price(self) -> Decimal | None: ...
-
-    @property
-    def created_at(self) -> datetime: ...
-
-    @property
-    def updated_at(self) -> datetime: ...
-
-
 class Taking(Protocol):
     """One position, locked."""
 
     @property
-    def stored(self) -> Stored: ...
+    def stored(self) -> StoredPosition: ...
 
     @property
     def last(self) -> Mapping[str, Any] | None: ...
@@ -93,7 +79,7 @@ def snapshot_positions(
             moment = now()
             told, events = _losses(taking, seen, threshold=threshold, now=moment)
             snapshot = {
-                **_position_json(taking.stored),
+                **stored_position_json(taking.stored),
                 "is_mark_price_fresh": seen is not None,
                 "losses": told,
             }
@@ -177,23 +163,14 @@ def _told_from(remembered: Mapping[str, str] | None) -> Told | None:
     return Told(percent=Decimal(remembered["percent"]), at=datetime.fromisoformat(remembered["at"]))
 
 
-def _event(stored: Stored, details: Mapping[str, Any], seen: Market, now: datetime) -> Event:
+def _event(stored: StoredPosition, details: Mapping[str, Any], seen: Market, now: datetime) -> Event:
     return position_event(
         "position_pnl",
-        _position_json(stored),
+        stored_position_json(stored),
         details=details,
         market=seen,
         trace_id=str(uuid.uuid4()),
         now=now,
-    )
-
-
-def _position_json(stored: Stored) -> dict[str, Any]:
-    return position_json(
-        stored.position,
-        mark_price=stored.mark_price,
-        created_at=stored.created_at,
-        updated_at=stored.updated_at,
     )
 
 

@@ -7,8 +7,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from order_manager.database import queries
-from order_manager.database.wording import stored_position_json
-from order_manager.domain.events import iso, position_json, text
+from order_manager.domain.events import iso, position_json, stored_position_json, text
 from order_manager.domain.portfolio import Holding
 from order_manager.domain.positions import PositionMode
 from order_manager.domain.state import PositionSource
