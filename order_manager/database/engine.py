@@ -1,12 +1,19 @@
 """Connections to PostgreSQL. Statements commit by themselves; `transaction` brackets several."""
 
 import json
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine
+import psycopg2
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.exc import InvalidatePoolError
+from sqlalchemy.pool import ConnectionPoolEntry
+
+IDLE_S = 1.0  # a connection that rested for so long is tried before it is used; no server restarts faster
 
 
 def dumps(value: Any) -> str:
@@ -38,12 +45,11 @@ def connect(url: str, *, pool_size: int = 5, session_timeout_s: float | None = N
         options += ["-c", "enable_seqscan=off"]
         options += ["-c", f"idle_session_timeout={limit_ms}"]
         options += ["-c", f"idle_in_transaction_session_timeout={limit_ms}"]
-    return create_engine(
+    engine = create_engine(
         url,
         isolation_level="AUTOCOMMIT",
         pool_size=pool_size,
         max_overflow=5,
-        pool_pre_ping=True,
         json_serializer=dumps,
         json_deserializer=loads,
         connect_args={
@@ -55,6 +61,26 @@ def connect(url: str, *, pool_size: int = 5, session_timeout_s: float | None = N
             "application_name": "order-manager",
         },
     )
+    _ping_rested(engine)
+    return engine
+
+
+def _ping_rested(engine: Engine) -> None:
+    """As pool_pre_ping, which would add a round trip to every use of a busy connection."""
+
+    @event.listens_for(engine, "checkin")
+    def rest(connection: DBAPIConnection | None, entry: ConnectionPoolEntry) -> None:
+        entry.info["rests_since"] = time.monotonic()
+
+    @event.listens_for(engine, "checkout")
+    def look(connection: DBAPIConnection, entry: ConnectionPoolEntry, _: object) -> None:
+        since = entry.info.get("rests_since")
+        if since is None or time.monotonic() - since < IDLE_S:
+            return
+        try:
+            engine.dialect.do_ping(connection)
+        except psycopg2.Error as error:
+            raise InvalidatePoolError from error  # the pool then opens a new one
 
 
 @contextmanager

@@ -8,6 +8,7 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
+from order_manager.database import engine as engines
 from order_manager.database.engine import connect, dumps, loads, transaction
 from order_manager.database.lane import LaneStore
 from order_manager.errors import LaneLost
@@ -86,16 +87,54 @@ def test_a_session_that_is_touched_in_time_lives(ledger):
     engine.dispose()
 
 
-def test_a_connection_that_died_in_the_pool_is_replaced(ledger):
+def kill_sessions(ledger):
+    ledger.execute(
+        "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
+        " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    )
+    ledger.engine.dispose()  # its own are among them
+
+
+def test_a_connection_that_died_in_the_pool_is_replaced(ledger, monkeypatch):
+    monkeypatch.setattr(engines, "IDLE_S", 0.05)
     ledger.open()
     engine = connect(ledger.url)
     store = LaneStore(engine)
     with store.take_for_upkeep("BTCUSDT"):
         pass
-    ledger.execute(
-        "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
-        " WHERE datname = current_database() AND pid <> pg_backend_pid()"
-    )
+    kill_sessions(ledger)
+    time.sleep(0.05)
     with store.take_for_upkeep("BTCUSDT") as lane:
         assert lane is not None
+    engine.dispose()
+
+
+def test_one_that_died_right_after_its_use_costs_the_lane_once(ledger):
+    ledger.open()
+    engine = connect(ledger.url)
+    store = LaneStore(engine)
+    with store.take_for_upkeep("BTCUSDT"):
+        pass
+    kill_sessions(ledger)
+    with pytest.raises(LaneLost), store.take_for_upkeep("BTCUSDT"):
+        pass
+    with store.take_for_upkeep("BTCUSDT") as lane:
+        assert lane is not None
+    engine.dispose()
+
+
+def test_only_a_connection_that_rested_is_tried_before_its_use(ledger, monkeypatch):
+    engine = connect(ledger.url, pool_size=1)
+    tried = []
+    ping = engine.dialect.do_ping
+    monkeypatch.setattr(engine.dialect, "do_ping", lambda *what: tried.append(1) or ping(*what))
+    for _ in range(3):
+        with engine.connect() as connection:
+            connection.execute(text("SELECT 1"))
+    assert tried == []
+    monkeypatch.setattr(engines, "IDLE_S", 0.05)
+    time.sleep(0.05)
+    with engine.connect() as connection:
+        connection.execute(text("SELECT 1"))
+    assert tried == [1]
     engine.dispose()
