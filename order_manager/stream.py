@@ -31,8 +31,8 @@ def _loop(rt: Runtime) -> Loop:
         return Idle()
     receiver = update_receiver(rt)
 
-    def on_rows(topic: str, rows: Sequence[Mapping[str, Any]], received_at: datetime) -> None:
-        receiver.receive(topic, rows, source="stream", received_at=received_at)
+    def on_rows(told: Mapping[str, Sequence[Mapping[str, Any]]], received_at: datetime) -> None:
+        receiver.receive(told, source="stream", received_at=received_at)
 
     return PrivateStream(
         private_stream_url(settings.bybit_environment, paper_url=settings.bybit_paper_url),

@@ -40,7 +40,9 @@ LOOK_S = 0.5  # between looks whether to stop
 MAX_FRAMES = 1024  # that wait in memory; further ones wait in the socket
 MAX_FRAME_BYTES = 16 * 2**20
 
-OnRows = Callable[[str, Sequence[Mapping[str, Any]], datetime], None]
+GATHER_S = 0.005  # a fill is told on four topics, within a few milliseconds
+
+OnRows = Callable[[Mapping[str, Sequence[Mapping[str, Any]]], datetime], None]
 OnGap = Callable[[str], None]
 
 
@@ -66,7 +68,7 @@ class PeerSilent(OrderManagerError):
 
 
 class PrivateStream:
-    """Runs in one thread. Rows are handed over grouped by topic, in each in the order of their arrival.
+    """Runs in one thread. Rows are handed over by topic, in each in the order of their arrival.
 
     A callback that raises is called again for a while with the same rows. When that is in vain the
     connection is given up, so that the next subscription's `on_gap` makes up for them.
@@ -190,12 +192,13 @@ class PrivateStream:
 
     @staticmethod
     def _gathered(socket: ClientConnection, wait_s: float) -> Batch:
-        """Waits for one frame, not for more; what is there already comes along."""
+        """Waits for one frame; what is there already or belongs to it comes along."""
         batch = Batch()
         try:
             batch.add(socket.recv(timeout=wait_s))
+            until = time.monotonic() + GATHER_S
             while not batch.is_full:
-                batch.add(socket.recv(timeout=0))
+                batch.add(socket.recv(timeout=max(until - time.monotonic(), 0)))
         except TimeoutError:
             pass
         except ConnectionClosed:
@@ -206,11 +209,12 @@ class PrivateStream:
     def _hand_over(self, batch: Batch) -> None:
         """Raises what the callbacks raised last: then the rows are given up."""
         received_at = datetime.now(UTC)
-        for topic, rows in batch.rows.items():
+        if batch.rows:
             try:
-                self._insistent(self._on_rows, topic, rows, received_at)
+                self._insistent(self._on_rows, batch.rows, received_at)
             except Exception:
-                log.error("stream_rows_given_up", topic=topic, rows=len(rows))
+                rows = {topic: len(rows) for topic, rows in batch.rows.items()}
+                log.error("stream_rows_given_up", rows=rows)
                 raise
         for reason, what in batch.odd:
             log.warning("stream_frame_ignored", reason=reason, what=self._redacted(what))

@@ -16,7 +16,7 @@ log = structlog.get_logger(__name__)
 
 class Receiver(Protocol):
     def receive(
-        self, topic: str, rows: Sequence[Mapping[str, Any]], *, source: str, received_at: datetime
+        self, told: Mapping[str, Sequence[Mapping[str, Any]]], *, source: str, received_at: datetime
     ) -> None: ...
 
 
@@ -37,7 +37,7 @@ class UpdateIntake:
 
     def handle(self, deliveries: Sequence[Delivery]) -> None:
         """Raises what the database or the broker raises: then nothing may be acked, and all come again."""
-        by_topic: dict[str, list[Update]] = {}
+        updates: list[Update] = []
         malformed: list[tuple[Delivery, MalformedMessage]] = []
         for delivery in deliveries:
             try:
@@ -45,19 +45,21 @@ class UpdateIntake:
             except MalformedMessage as error:
                 malformed.append((delivery, error))
             else:
-                by_topic.setdefault(update.topic, []).append(update)
+                updates.append(update)
         with self._turn:
-            for topic, updates in by_topic.items():
-                self._receive(topic, updates)
+            if updates:
+                self._receive(updates)
             # Last, as only the rest is safe to repeat.
             for delivery, reason in malformed:
                 self._dead_letter(delivery, reason)
 
-    def _receive(self, topic: str, updates: Sequence[Update]) -> None:
+    def _receive(self, updates: Sequence[Update]) -> None:
         now = self._now()
+        told: dict[str, list[Mapping[str, Any]]] = {}
+        for update in updates:
+            told.setdefault(update.topic, []).append(update.row)
         self._receiver.receive(
-            topic,
-            [update.row for update in updates],
+            told,
             source="gateway",
             # The oldest's: who asks how old these are must not be told too little. Never the future: the
             # gateway's clock is not ours.

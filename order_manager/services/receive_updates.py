@@ -65,26 +65,19 @@ class UpdateReceiver:
         self._lanes: Mapping[str, int] = {}
         self._balance_at: datetime | None = None
 
-    def receive(self, topic: str, rows: Sequence[Row], *, source: str, received_at: datetime) -> None:
-        """Keep `rows` of a topic (Bybit's objects) and wake their lanes.
+    def receive(self, told: Mapping[str, Sequence[Row]], *, source: str, received_at: datetime) -> None:
+        """Keep rows (Bybit's objects) by topic, and wake their lanes.
 
-        Raises what the database or the broker raises: then `rows` must come again, or count as missed.
+        Raises what the database or the broker raises: then all must come again, or count as missed.
         """
-        if topic == WALLET:
-            self._receive_wallet(rows, received_at)
-            return
         updates = []
-        for row in rows:
-            # The same symbol can be listed in several categories; a record without one is ours.
-            if row.get("category") not in (None, self._category):
-                continue
-            try:
-                updates.append(self._readers[topic](row))
-            except UnreadableAnswer as error:
-                self._set_aside(topic, row, error, source)
+        for topic, rows in told.items():
+            if topic == WALLET:
+                self._receive_wallet(rows, received_at)
+            else:
+                updates += self._read(topic, rows, source)
         if not updates:
             return
-        metrics.UPDATES_RECEIVED.labels(source, topic).inc(len(updates))
         for symbol in sorted(self._store.store(updates, source=source, received_at=received_at)):
             (self._wake if self._has_lane(symbol) else self._open_symbol)(symbol)
 
@@ -95,6 +88,20 @@ class UpdateReceiver:
         for symbol in symbols:
             self._wake(symbol)
         self._reconcile()
+
+    def _read(self, topic: str, rows: Sequence[Row], source: str) -> list[Update]:
+        """What cannot be read is set aside."""
+        updates = []
+        for row in rows:
+            # The same symbol can be listed in several categories; a record without one is ours.
+            if row.get("category") not in (None, self._category):
+                continue
+            try:
+                updates.append(self._readers[topic](row))
+            except UnreadableAnswer as error:
+                self._set_aside(topic, row, error, source)
+        metrics.UPDATES_RECEIVED.labels(source, topic).inc(len(updates))
+        return updates
 
     def _receive_wallet(self, rows: Sequence[Row], received_at: datetime) -> None:
         last = self._balance_at

@@ -42,7 +42,7 @@ def _receive(
     receiver: UpdateReceiver, topic: str, row: Mapping[str, Any], *, source: str, received_at: datetime
 ) -> None:
     try:
-        receiver.receive(topic, [row], source=source, received_at=received_at)
+        receiver.receive({topic: [row]}, source=source, received_at=received_at)
     except OperationalError as error:  # the update is kept, and the sweep wakes its lane
         log.warning("wake_up_lost", symbol=row.get("symbol"), error=repr(error))
 

@@ -35,11 +35,13 @@ class Desk:
     times: list[datetime] = field(default_factory=list)
     fail: Callable[[str], None] = lambda what: None
 
-    def rows(self, topic: str, rows: Sequence[Mapping[str, Any]], received_at: datetime) -> None:
-        self.fail(topic)
-        self.calls.append((topic, list(rows)))
-        self.times.append(received_at)
-        self.told += [(topic, row["id"]) for row in rows]
+    def rows(self, told: Mapping[str, Sequence[Mapping[str, Any]]], received_at: datetime) -> None:
+        for topic in told:
+            self.fail(topic)
+        for topic, rows in told.items():
+            self.calls.append((topic, list(rows)))
+            self.times.append(received_at)
+            self.told += [(topic, row["id"]) for row in rows]
 
     def gap(self, reason: str) -> None:
         self.fail("gap")

@@ -21,8 +21,8 @@ from tests.paper.conftest import running_exchange
 class Ledger(Desk):
     """Notes whole rows by topic."""
 
-    def rows(self, topic: str, rows: Any, received_at: Any) -> None:
-        self.calls.append((topic, list(rows)))
+    def rows(self, told: Any, received_at: Any) -> None:
+        self.calls += [(topic, list(rows)) for topic, rows in told.items()]
 
     def of(self, topic: str) -> list[Any]:
         return [row for name, rows in list(self.calls) if name == topic for row in rows]

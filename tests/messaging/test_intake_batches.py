@@ -8,6 +8,7 @@ from typing import Any
 
 import kombu
 import pytest
+from structlog.testing import capture_logs
 
 from order_manager.messaging import intake_rabbitmq, intake_redis
 from order_manager.messaging.deliveries import Delivery, HandleAll
@@ -127,6 +128,23 @@ def test_a_batch_that_cannot_be_handled_comes_again_whole_and_before_what_follow
     assert taker.failures == 0
     assert taker.bodies(A) == numbers(50)  # none twice: what was handled had been acked
     assert waiting(broker, A) == 0
+
+
+@pytest.mark.parametrize(("error", "is_bug"), [(KeyError("side"), True), (ConnectionError("away"), False)])
+def test_a_bug_that_holds_messages_up_is_told_with_its_traceback(broker, error, is_bug):
+    failures = [error]
+
+    def handle(deliveries: Sequence[Delivery]) -> None:
+        if failures:
+            raise failures.pop()
+        handled.set()
+
+    handled = threading.Event()
+    publish(broker, A, b"1")
+    with capture_logs() as logs, running(broker, handle):
+        assert handled.wait(10)
+    [told] = [line for line in logs if line["event"] == "intake_interrupted"]
+    assert (told["error"], told["exc_info"]) == (repr(error), is_bug)
 
 
 def test_a_message_that_comes_alone_is_not_kept_waiting(broker):

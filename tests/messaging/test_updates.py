@@ -131,11 +131,11 @@ class Desk:
         self.receive_fails = self.dead_letter_fails = False
 
     def receive(
-        self, topic: str, rows: Sequence[Mapping[str, Any]], *, source: str, received_at: datetime
+        self, told: Mapping[str, Sequence[Mapping[str, Any]]], *, source: str, received_at: datetime
     ) -> None:
         if self.receive_fails:
             raise OSError("the database is away")
-        self.received.append((topic, list(rows), source, received_at))
+        self.received += [(topic, list(rows), source, received_at) for topic, rows in told.items()]
 
     def record_dead_letter(self, **letter: Any) -> int:
         if self.dead_letter_fails:

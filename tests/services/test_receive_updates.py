@@ -45,7 +45,7 @@ class Hall:
         self.compared += 1
 
     def receive(self, topic: str, *rows: Any, seconds: float = 0) -> None:
-        self.receiver.receive(topic, rows, source="stream", received_at=at(seconds))
+        self.receiver.receive({topic: rows}, source="stream", received_at=at(seconds))
 
     def kept(self) -> list[tuple[str, str]]:
         rows = self.ledger.rows("SELECT symbol, kind FROM exchange_updates ORDER BY id")
@@ -95,6 +95,16 @@ def test_what_is_told_is_kept_and_its_lanes_are_woken_once(hall):
     hall.receive("position", LEG)
     assert hall.kept()[3:] == [("BTCUSDT", "execution"), ("BTCUSDT", "position")]
     assert (hall.woken, hall.opened) == (["BTCUSDT", "ETHUSDT"], [])
+
+
+def test_what_is_told_together_is_stored_in_one_go(hall):
+    hall.receiver.receive(
+        {"order": [an_order()], "execution": [FILL], "position": [LEG]}, source="stream", received_at=at(0)
+    )
+    assert hall.kept() == [("BTCUSDT", "order"), ("BTCUSDT", "execution"), ("BTCUSDT", "position")]
+    moments = hall.ledger.rows("SELECT DISTINCT xmin::text FROM exchange_updates")
+    assert len(moments) == 1
+    assert hall.woken == ["BTCUSDT"]
 
 
 def test_a_symbol_without_a_lane_is_opened_and_woken_once_it_has_one(hall):
