@@ -9,6 +9,7 @@ from sqlalchemy import Connection, RowMapping, update
 
 from order_manager import metrics
 from order_manager.database import lane_sql, outbox
+from order_manager.database.prepared import Step
 from order_manager.database.rows import EXACT, order_values, plain, position_from, some
 from order_manager.database.tables import orders, trading_signals
 from order_manager.domain.events import Event
@@ -21,22 +22,23 @@ from order_manager.domain.state import Market, TradingMode, TradingState, strict
 
 
 class Decision:
-    """The account row is locked: read the state, then record what was decided."""
+    """The account row is locked, and what decisions depend on was read: record what was decided."""
 
-    def __init__(self, connection: Connection, symbol: str, account: RowMapping) -> None:
+    def __init__(self, connection: Connection, symbol: str, row: RowMapping) -> None:
         self._connection = connection
         self._symbol = symbol
-        self._account = account
+        self._row = row
         self.has_events = False  # some were written
+        self.last_steps: list[Step] = []  # to be sent together with the COMMIT
 
     def state(
         self, instrument: Instrument, market: Market, open_orders: Sequence[Order], view: View = OURS
     ) -> TradingState:
         """`open_orders` are the symbol's: while the lane is held nobody else can change them."""
-        row = lane_sql.STATE(self._connection, {"symbol": self._symbol}).mappings().one()
+        row = self._row
         other_orders = some(row["other_orders"])
         state = TradingState(
-            mode=stricter_mode(TradingMode(self._account["mode"]), TradingMode(row["lane_mode"])),
+            mode=stricter_mode(TradingMode(row["account_mode"]), TradingMode(row["lane_mode"])),
             instrument=instrument,
             market=market,
             position=position_from(
@@ -46,7 +48,7 @@ class Decision:
             ),
             open_orders=tuple(open_orders),
             other_exposure=EXACT.add(some(row["other_positions"]), other_orders),
-            available_balance=_available_balance(self._account),
+            available_balance=_available_balance(row),
             source=view.source,
         )
         if view.portfolio is None:
@@ -70,18 +72,19 @@ class Decision:
             {**order_values(order), "slice": number, "trace_id": signal.trace_id, "event_sequence": sequence}
             for number, order in enumerate(planned)
         ]
-        lane_sql.PLAN(
-            self._connection,
-            {
-                "orders": rows,
-                "signal_id": signal.signal_id,
-                "decision": decision,
-                "reserve": reserve,
-                "state": state,
-                "now": now,
-            },
-        )
-        self._announce(events)
+        values = {
+            "orders": rows,
+            "signal_id": signal.signal_id,
+            "decision": decision,
+            "reserve": reserve,
+            "state": state,
+            "now": now,
+        }
+        if events:
+            lane_sql.PLAN(self._connection, values)
+            self._announce(events)
+        else:
+            self.last_steps.append((lane_sql.PLAN, values))
         if state == "executed":
             metrics.end_signal(state)
 
@@ -141,7 +144,7 @@ class Decision:
         )
 
 
-def _available_balance(account: RowMapping) -> Decimal | None:
+def _available_balance(row: RowMapping) -> Decimal | None:
     """Quote, as the exchange said, less what was reserved since; None when it was never asked."""
-    available = plain(account["available_balance"])
-    return None if available is None else max(available - some(account["reserved"]), Decimal(0))
+    available = plain(row["available_balance"])
+    return None if available is None else max(available - some(row["reserved"]), Decimal(0))

@@ -22,6 +22,7 @@ from order_manager.database.decision import Decision
 from order_manager.database.engine import transaction
 from order_manager.database.lane_upkeep import LaneUpkeep
 from order_manager.database.locks import LANE_LOCK
+from order_manager.database.prepared import Prepared, in_one_trip
 from order_manager.database.rows import (
     order_from,
     order_values,
@@ -82,6 +83,7 @@ class LaneStore:
         except DBAPIError as error:
             if error.connection_invalidated:
                 raise LaneLost("the database ended the session that held the lane") from error
+            connection.invalidate()  # the session may hold the lane still, and must end with it
             if isinstance(error, OperationalError):
                 raise LaneLost(f"the database did not answer in time: {error.orig}") from error
             raise
@@ -91,32 +93,40 @@ class LaneStore:
     @contextmanager
     def take(self, symbol: str) -> Iterator["Lane | None"]:
         """The symbol's lane, or None where there is nothing to do or another process holds it."""
-        with self.session() as connection, self._locked(connection, symbol) as lane:
-            yield lane if lane is not None and lane.has_something else None
+        with self.session() as connection, self._locked(connection, symbol, lane_sql.LOCK_IF_BUSY) as lane:
+            yield lane
 
     @contextmanager
     def take_for_upkeep(self, symbol: str) -> Iterator["Lane | None"]:
         """The symbol's lane whether or not something waits; None where it is unknown or held."""
-        with self.session() as connection, self._locked(connection, symbol) as lane:
+        with self.session() as connection, self._locked(connection, symbol, lane_sql.LOCK) as lane:
             yield lane
 
     @staticmethod
     @contextmanager
-    def _locked(connection: Connection, symbol: str) -> Iterator["Lane | None"]:
-        taken = lane_sql.TAKE(connection, {"lock_class": LANE_LOCK, "symbol": symbol}).first()
-        if taken is None or not taken.is_ours:
+    def _locked(connection: Connection, symbol: str, lock: Prepared) -> Iterator["Lane | None"]:
+        # Looked at only with the lock: before it, the last holder could still have been writing.
+        preview = in_one_trip(
+            connection,
+            (lock, {"lock_class": LANE_LOCK, "symbol": symbol}),
+            (lane_sql.PREVIEW, {"symbol": symbol}),
+        ).first()
+        if preview is None or not preview.is_ours:
             yield None
             return
-        # Looked at only now: before the lock, its last holder could still have been writing.
-        lane = Lane(connection, symbol, lane_sql.PREVIEW(connection, {"symbol": symbol}).one())
+        lane = Lane(connection, symbol, preview)
         try:
             yield lane
         finally:
             if not connection.invalidated:
-                keys = {"lock_class": LANE_LOCK, "id": lane.lane_id, "symbol": symbol}
-                left = connection.exec_driver_sql(lane_sql.LEAVE, keys).one()
-                is_due = left.has_signals or left.is_reconciliation_due
-                lane.is_work_left = bool(left.has_updates or (left.is_due and is_due))
+                left = in_one_trip(
+                    connection,
+                    (lane_sql.UNLOCK, {"lock_class": LANE_LOCK, "id": lane.lane_id}),
+                    (lane_sql.PREVIEW, {"symbol": symbol}),
+                ).one()
+                is_due = left.is_due and (left.has_signals or left.is_reconciliation_due)
+                lane.is_work_left = bool(left.has_updates or is_due)
+                lane.are_only_updates_left = lane.is_work_left and not is_due
 
 
 class Lane(LaneUpkeep):
@@ -125,21 +135,17 @@ class Lane(LaneUpkeep):
     def __init__(self, connection: Connection, symbol: str, preview: Row[Any]) -> None:
         super().__init__(connection, symbol, preview.id)
         self.retry_at: datetime | None = preview.retry_at
+        self.has_signals: bool = preview.has_signals
+        self.has_unsettled: bool = preview.has_unsettled
         self.has_events: bool = preview.has_events
         self.has_updates: bool = preview.has_updates
         self.reconcile_requested_at = preview.reconcile_requested_at
         self.is_reconciliation_due = preview.is_reconciliation_due
         self.must_reconcile = preview.must_reconcile
         self.validate_requested_at = preview.validate_requested_at
-        self.has_something = bool(
-            preview.has_signals
-            or preview.has_events
-            or preview.has_unsettled
-            or preview.has_updates
-            or preview.is_reconciliation_due
-        )
         self.balance_at: datetime | None = preview.balance_at
-        self.is_work_left = False  # told on leaving: signals arrived that this holder did not see
+        self.is_work_left = False  # told on leaving: something arrived that this holder did not see
+        self.are_only_updates_left = False
         self._fresh: list[tuple[int, Event]] = []  # written here and not yet published
 
     # What waits
@@ -203,14 +209,16 @@ class Lane(LaneUpkeep):
     def deciding(self) -> Iterator[Decision]:
         """The decision's transaction: holds the account row until the block ends."""
         try:
-            row = self._connection.exec_driver_sql(lane_sql.LOCK_ACCOUNT).mappings().one()
-            decision = Decision(self._connection, self.symbol, row)
+            row = in_one_trip(
+                self._connection, "BEGIN", lane_sql.LOCK_ACCOUNT, (lane_sql.STATE, {"symbol": self.symbol})
+            ).mappings()
+            decision = Decision(self._connection, self.symbol, row.one())
             yield decision
+            in_one_trip(self._connection, *decision.last_steps, "COMMIT")
         except BaseException:
             if not self._connection.invalidated:
                 self._connection.exec_driver_sql("ROLLBACK")
             raise
-        self._connection.exec_driver_sql("COMMIT")
         self.has_events = self.has_events or decision.has_events
 
     def save_balance(self, available: Decimal, *, asked_at: datetime) -> None:

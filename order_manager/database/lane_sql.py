@@ -7,37 +7,58 @@ from order_manager.database.exposure_sql import OPEN, ORDER_VALUE, POSITION_VALU
 from order_manager.database.prepared import Prepared
 from order_manager.database.tables import signal_order_relationships
 
-TAKE = Prepared(
-    "lane_take",
-    "SELECT id, pg_try_advisory_lock(:lock_class, id) AS is_ours FROM lanes WHERE symbol = :symbol",
+_HAS_SIGNALS = """EXISTS (
+        SELECT 1 FROM trading_signals s WHERE s.symbol = :symbol AND s.state IN ('waiting', 'planned'))"""
+_HAS_UPDATES = "EXISTS (SELECT 1 FROM exchange_updates u WHERE u.symbol = :symbol)"
+_HAS_EVENTS = """EXISTS (
+        SELECT 1 FROM order_events e WHERE e.symbol = :symbol AND e.published_at IS NULL)"""
+_HAS_UNSETTLED = """EXISTS (
+        SELECT 1 FROM orders o WHERE o.symbol = :symbol AND o.status IN ('pending', 'partially_filled')
+            AND (o.exchange_order_id IS NULL OR o.cancel_requested_at IS NOT NULL
+                OR o.time_in_force IN ('ioc', 'fok')))"""
+_IS_RECONCILIATION_DUE = "coalesce(lanes.reconcile_requested_at <= now(), false)"
+
+# Whether it is ours is kept for the PREVIEW that follows in the same round trip, and no longer.
+LOCK = Prepared(
+    "lane_lock",
+    """
+    SELECT set_config('lane.is_ours', CAST(pg_try_advisory_lock(:lock_class, id) AS text), true)
+    FROM lanes WHERE symbol = :symbol
+""",
     lock_class="integer",
     symbol="text",
 )
 
-# Is there anything to do? The row that a wake-up speaks of was committed before it.
+# Not where there is nothing to do: the row that a wake-up speaks of was committed before it.
+LOCK_IF_BUSY = Prepared(
+    "lane_lock_if_busy",
+    f"""
+    SELECT set_config('lane.is_ours', CAST(pg_try_advisory_lock(:lock_class, id) AS text), true)
+    FROM lanes WHERE symbol = :symbol AND ({_HAS_SIGNALS} OR {_HAS_UPDATES} OR {_HAS_EVENTS}
+        OR {_HAS_UNSETTLED} OR {_IS_RECONCILIATION_DUE})
+""",
+    lock_class="integer",
+    symbol="text",
+)
+
+UNLOCK = Prepared(
+    "lane_unlock", "SELECT pg_advisory_unlock(:lock_class, :id)", lock_class="integer", id="integer"
+)
+
 PREVIEW = Prepared(
     "lane_preview",
-    """
-    SELECT lanes.id, lanes.retry_at, (lanes.retry_at IS NULL OR lanes.retry_at <= now()) AS is_due, EXISTS (
-        SELECT 1 FROM trading_signals s WHERE s.symbol = :symbol AND s.state IN ('waiting', 'planned')
-    ) AS has_signals, EXISTS (
-        SELECT 1 FROM order_events e WHERE e.symbol = :symbol AND e.published_at IS NULL
-    ) AS has_events, EXISTS (
-        SELECT 1 FROM orders o WHERE o.symbol = :symbol AND o.status IN ('pending', 'partially_filled')
-            AND (o.exchange_order_id IS NULL OR o.cancel_requested_at IS NOT NULL)
-    ) AS has_unsettled, EXISTS (
-        SELECT 1 FROM exchange_updates u WHERE u.symbol = :symbol
-    ) AS has_updates,
+    f"""
+    SELECT lanes.id, lanes.retry_at, (lanes.retry_at IS NULL OR lanes.retry_at <= now()) AS is_due,
+        {_HAS_SIGNALS} AS has_signals, {_HAS_UPDATES} AS has_updates, {_HAS_EVENTS} AS has_events,
+        {_HAS_UNSETTLED} AS has_unsettled,
         lanes.reconcile_requested_at, lanes.validate_requested_at, lanes.must_reconcile,
-        coalesce(lanes.reconcile_requested_at <= now(), false) AS is_reconciliation_due,
-        (SELECT balance_at FROM account_state WHERE id = 1) AS balance_at
+        {_IS_RECONCILIATION_DUE} AS is_reconciliation_due,
+        (SELECT balance_at FROM account_state WHERE id = 1) AS balance_at,
+        coalesce(current_setting('lane.is_ours', true), '') = 'true' AS is_ours
     FROM lanes WHERE lanes.symbol = :symbol
 """,
     symbol="text",
 )
-
-# One round trip, two statements: the second sees what was committed before the lock was let go.
-LEAVE = "SELECT pg_advisory_unlock(%(lock_class)s, %(id)s); EXECUTE lane_preview (%(symbol)s)"
 
 WAITING = Prepared(
     "lane_waiting",
@@ -66,18 +87,20 @@ OPEN_ORDERS = Prepared(
 )
 
 # The account row serialises decisions, so that two symbols cannot both take the last of a limit.
-LOCK_ACCOUNT = "BEGIN; SELECT * FROM account_state WHERE id = 1 FOR UPDATE"
+LOCK_ACCOUNT = "SELECT 1 FROM account_state WHERE id = 1 FOR UPDATE"
 
 # After the lock and in a statement of its own: it must see what the last holder committed.
 STATE = Prepared(
     "lane_state",
     f"""
-    SELECT lanes.mode AS lane_mode, lanes.position_mode, p.*,
+    SELECT a.mode AS account_mode, a.available_balance, a.reserved, lanes.mode AS lane_mode,
+        lanes.position_mode, p.*,
         (SELECT coalesce(sum({POSITION_VALUE}), 0) FROM positions WHERE asset <> :symbol) AS other_positions,
         (SELECT coalesce(sum({ORDER_VALUE}), 0) FROM orders
             WHERE {OPEN} AND symbol <> :symbol) AS other_orders
-    FROM lanes LEFT JOIN positions p ON p.asset = lanes.symbol AND p.mode = lanes.position_mode
-    WHERE lanes.symbol = :symbol
+    FROM account_state a CROSS JOIN lanes
+    LEFT JOIN positions p ON p.asset = lanes.symbol AND p.mode = lanes.position_mode
+    WHERE a.id = 1 AND lanes.symbol = :symbol
 """,
     symbol="text",
 )

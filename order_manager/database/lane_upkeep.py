@@ -12,6 +12,7 @@ from sqlalchemy.exc import InterfaceError, OperationalError
 from order_manager import metrics
 from order_manager.database import outbox, upkeep_sql
 from order_manager.database.engine import transaction
+from order_manager.database.prepared import Step, in_one_trip
 from order_manager.database.rows import order_from, order_values, position_from, position_values, some
 from order_manager.database.tables import orders
 from order_manager.database.update_rows import execution_values, update_from
@@ -100,15 +101,20 @@ class LaneUpkeep:
             return []
         # The exchange may tell one twice in a row; a statement can't touch its row twice.
         rows = [*{execution.exec_id: execution_values(execution) for execution in executions}.values()]
-        upkeep_sql.BOOK_EXECUTIONS(self._connection, {"executions": rows})
-        return self.behind(sorted({one.exchange_order_id for one in executions if one.is_trade}))
+        traded = sorted({one.exchange_order_id for one in executions if one.is_trade})
+        return self._behind(traded, (upkeep_sql.BOOK_EXECUTIONS, {"executions": rows}))
 
     def behind(self, exchange_order_ids: Sequence[str]) -> list[str]:
         """Those of these that have traded more than we know of."""
-        rows = upkeep_sql.BEHIND(
-            self._connection,
-            {"exchange_order_ids": list(exchange_order_ids), "symbol": self.symbol, "trades": sorted(TRADES)},
-        )
+        return self._behind(exchange_order_ids)
+
+    def _behind(self, exchange_order_ids: Sequence[str], *before: Step) -> list[str]:
+        values = {
+            "exchange_order_ids": list(exchange_order_ids),
+            "symbol": self.symbol,
+            "trades": sorted(TRADES),
+        }
+        rows = in_one_trip(self._connection, *before, (upkeep_sql.BEHIND, values))
         return [row.exchange_order_id for row in rows]
 
     def name_executions(self, exchange_order_ids: Sequence[str]) -> None:

@@ -252,6 +252,16 @@ class Lane(UpkeepLane, Protocol):
     def symbol(self) -> str: ...
 
     @property
+    def has_signals(self) -> bool:
+        """Signals wait; as of when the lane was taken."""
+        ...
+
+    @property
+    def has_unsettled(self) -> bool:
+        """An order is in flight or about to end; as of when the lane was taken."""
+        ...
+
+    @property
     def has_updates(self) -> bool:
         """The exchange told something that is not applied yet; as of when the lane was taken."""
         ...
@@ -273,7 +283,12 @@ class Lane(UpkeepLane, Protocol):
 
     @property
     def is_work_left(self) -> bool:
-        """On leaving: signals arrived that this holder did not see."""
+        """On leaving: signals or updates arrived that this holder did not see."""
+        ...
+
+    @property
+    def are_only_updates_left(self) -> bool:
+        """On leaving: no signals are among them."""
         ...
 
     def waiting(self, limit: int) -> Sequence[WaitingSignal]: ...

@@ -34,7 +34,7 @@ def work_lane(lane: Lane, desk: Desk, *, batch: int) -> int:
     try:
         if lane.is_reconciliation_due:
             _reconcile(lane, desk)
-        for waiting in lane.waiting(batch):
+        for waiting in lane.waiting(batch) if lane.has_signals else ():
             signal = waiting.signal
             with structlog.contextvars.bound_contextvars(
                 trace_id=signal.trace_id, signal_id=signal.signal_id, symbol=signal.symbol
@@ -42,8 +42,9 @@ def work_lane(lane: Lane, desk: Desk, *, batch: int) -> int:
                 settled = settle_orders(lane, desk)
                 execute_signal(lane, waiting, settled.still_open, desk)
             done += 1
-        # A market order has ended by now: the next decision, and everybody else, knows at once.
-        settle_orders(lane, desk, only_unsettled=True)
+        if done or lane.has_unsettled:
+            # A market order has ended by now: the next decision, and everybody else, knows at once.
+            settle_orders(lane, desk, only_unsettled=True)
     except ExchangeError as error:
         _block(lane, error, desk)
     else:
