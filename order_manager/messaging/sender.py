@@ -117,8 +117,6 @@ def send_signals(
                     mandatory=is_rabbitmq,
                 )
                 yield count
-    except GeneratorExit:
-        raise
     except Exception as error:  # whatever the broker's library raises
         raise NotConfirmed(f"the broker did not confirm a message for {SIGNALS}: {error!r}") from error
 
