@@ -92,8 +92,9 @@ class Dependency:
         if is_available:
             log.info("dependency_regained", dependency=self.name)
         else:
-            why = str(asking.error or f"no answer within {TIMEOUT_S} s")[:300]
-            log.warning("dependency_lost", dependency=self.name, error=why)
+            error = asking.error or f"no answer within {TIMEOUT_S} s"
+            why = str(error) or repr(error)  # some errors have no text
+            log.warning("dependency_lost", dependency=self.name, error=why[:300])
 
 
 class Dependencies:

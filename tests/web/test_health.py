@@ -284,3 +284,12 @@ def test_a_dependency_is_asked_again_when_its_answer_is_old(monkeypatch: pytest.
     assert seen == [up, up, down, down, up, up]
     assert [line["event"] for line in logs] == ["dependency_lost", "dependency_regained"]
     assert logs[0]["error"] == "refused"
+
+
+def test_a_dependency_lost_to_an_error_without_a_text_is_told_with_its_kind() -> None:
+    def ask() -> None:
+        raise TimeoutError
+
+    with capture_logs() as logs:
+        assert asked(Dependency("mute", ask)) is State.UNAVAILABLE
+    assert logs[0]["error"] == "TimeoutError()"
