@@ -106,3 +106,11 @@ class AccessDenied(ExchangeError):
 
 class UnreadableAnswer(ExchangeError):
     """An answer with a value that we do not know, or without one that we need: it proves nothing."""
+
+
+_OF_CODE = (ArithmeticError, AssertionError, AttributeError, LookupError, NameError, TypeError, ValueError)
+
+
+def is_bug(error: Exception) -> bool:
+    """Whether `error` tells of code rather than of a server that is away: a log has its traceback then."""
+    return isinstance(error, _OF_CODE)

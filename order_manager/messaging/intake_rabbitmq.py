@@ -10,6 +10,7 @@ from amqp.exceptions import NotFound
 from kombu import Connection, Consumer, Message, Queue
 from kombu.mixins import ConsumerMixin
 
+from order_manager.errors import is_bug
 from order_manager.messaging.deliveries import Delivery, HandleAll, ignore_connection
 
 log = structlog.get_logger(__name__)
@@ -140,7 +141,13 @@ class RabbitmqIntake(ConsumerMixin):  # type: ignore[misc]
         try:
             self._handle([delivery for _, delivery in at_hand])
         except Exception as error:
-            log.error("intake_interrupted", queues=self._queues, error=repr(error), retry_s=RETRY_S)
+            log.error(
+                "intake_interrupted",
+                queues=self._queues,
+                error=repr(error),
+                retry_s=RETRY_S,
+                exc_info=is_bug(error),
+            )
             time.sleep(RETRY_S)
             # As if the connection were lost: everything unacked goes back, in its order, and comes again.
             raise ConnectionResetError("a message could not be stored") from error

@@ -15,6 +15,7 @@ from typing import Any
 import redis
 import structlog
 
+from order_manager.errors import is_bug
 from order_manager.messaging.deliveries import Delivery, HandleAll, ignore_connection
 
 log = structlog.get_logger(__name__)
@@ -59,8 +60,14 @@ class RedisIntake:
                     is_recovered = True
                     self._on_connected()
                 self._handle_next()
-            except Exception as error:  # noqa: BLE001 - any failure keeps the messages and tries again
-                log.error("intake_interrupted", queue=self._queue, error=repr(error), retry_s=RETRY_S)
+            except Exception as error:  # any failure keeps the messages and tries again
+                log.error(
+                    "intake_interrupted",
+                    queue=self._queue,
+                    error=repr(error),
+                    retry_s=RETRY_S,
+                    exc_info=is_bug(error),
+                )
                 is_recovered = False
                 time.sleep(RETRY_S)
         self._redis.close()

@@ -7,6 +7,7 @@ import requests
 import structlog
 
 from order_manager import metrics
+from order_manager.errors import is_bug
 
 log = structlog.get_logger(__name__)
 
@@ -102,8 +103,13 @@ class GatewaySubscriptions:
             return True
         try:
             self._on_gap("gateway resubscribed")
-        except Exception as error:  # noqa: BLE001 - the database or the broker is away: again in a moment
-            log.error("gateway_gap_not_announced", error=repr(error)[:300], retry_s=RETRY_S)
+        except Exception as error:  # the database or the broker is away: again in a moment
+            log.error(
+                "gateway_gap_not_announced",
+                error=repr(error)[:300],
+                retry_s=RETRY_S,
+                exc_info=is_bug(error),
+            )
             return False
         self._missed -= subscribed
         return True

@@ -7,6 +7,7 @@ import structlog
 
 from order_manager import metrics
 from order_manager.domain.events import Event
+from order_manager.errors import is_bug
 from order_manager.services.ports import Lane, Publisher
 
 log = structlog.get_logger(__name__)
@@ -34,9 +35,15 @@ def publish_rows(rows: Sequence[tuple[int, Event]], *, publisher: Publisher, out
     """Publish and mark; False, with the rows kept for later, when the broker does not take them."""
     try:
         publisher.publish(event for _, event in rows)
-    except Exception as error:  # noqa: BLE001 - whatever the broker's library raises, the outbox keeps them
+    except Exception as error:  # whatever the broker's library raises, the outbox keeps them
         metrics.EVENTS_KEPT_BACK.inc()
-        log.warning("events_kept_back", symbol=rows[0][1].symbol, count=len(rows), error=repr(error))
+        log.warning(
+            "events_kept_back",
+            symbol=rows[0][1].symbol,
+            count=len(rows),
+            error=repr(error),
+            exc_info=is_bug(error),
+        )
         return False
     for _, event in rows:
         metrics.EVENTS_PUBLISHED.labels(event.event_type).inc()

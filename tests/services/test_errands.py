@@ -4,6 +4,7 @@ from datetime import timedelta
 from decimal import Decimal as D
 
 import pytest
+from structlog.testing import capture_logs
 
 from order_manager.database.inbox import Receipt
 from order_manager.domain.orders import Category
@@ -161,6 +162,20 @@ def test_more_events_than_a_page_all_go_out_in_order(room):
         assert publish_events(lane, room.publisher) == 205
     names = [event.signal_id for event in room.publisher.events]
     assert names == [f"s-{number:03}" for number in range(205)]
+
+
+@pytest.mark.parametrize(("error", "is_bug"), [(TypeError("body"), True), (ConnectionError("away"), False)])
+def test_a_bug_that_keeps_events_back_is_told_with_its_traceback(room, monkeypatch, error, is_bug):
+    def refuse(events):
+        raise error
+
+    room.ledger.receive(symbol="NOPEUSDT")
+    opened(room, "NOPEUSDT")
+    monkeypatch.setattr(room.publisher, "publish", refuse)
+    with capture_logs() as logs:
+        assert publish_without_lane(store=room.ledger.inbox, publisher=room.publisher) == 0
+    [told] = [line for line in logs if line["event"] == "events_kept_back"]
+    assert (told["error"], told["exc_info"]) == (repr(error), is_bug)
 
 
 # Refreshing
