@@ -5,15 +5,11 @@ it is OutcomeUnknown; a GET changes nothing and is Unavailable. Nothing is sent 
 """
 
 import http.client
-import io
-import json
-import ssl
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from decimal import Decimal
-from typing import Any, NoReturn
+from typing import Any
 
 import requests
 import structlog
@@ -22,6 +18,7 @@ from requests.adapters import HTTPAdapter
 from requests.structures import CaseInsensitiveDict
 
 from order_manager import metrics
+from order_manager.bybit.answers import body_of, envelope_of, root_cause, until_reset, was_not_sent
 from order_manager.bybit.encoding import Value, body_text, query_text
 from order_manager.bybit.retcodes import RATE_LIMIT_EXCEEDED, error_class
 from order_manager.bybit.signing import sign_request
@@ -37,9 +34,6 @@ from order_manager.errors import (
 log = structlog.get_logger()
 
 IP_BAN_S = 600.0  # "access too frequent": the ban lifts by itself after ten minutes of silence
-RESET_UNKNOWN_S = 2.0  # after 10006 without a reset header
-LONGEST_RESET_S = 10.0
-READ_BYTES = 65536
 
 _NETWORK_ERRORS = (requests.RequestException, urllib3.exceptions.HTTPError, http.client.HTTPException)
 
@@ -52,10 +46,6 @@ class Reply:
 
     result: dict[str, Any]
     time_ms: int  # the exchange's clock
-
-
-def _no_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is not JSON")
 
 
 def clock_ms() -> int:
@@ -129,7 +119,7 @@ class Transport:
         try:
             try:
                 response = self._adapter.send(request, timeout=self._timeout, stream=True)
-                content = _body(response, until=started + self._timeout[1])
+                content = body_of(response, until=started + self._timeout[1])
             except _NETWORK_ERRORS as error:
                 raise self._lost(error, is_read=is_read) from error
             reply = self._judged(response, content, endpoint, is_read=is_read)
@@ -183,8 +173,8 @@ class Transport:
 
     def _lost(self, error: Exception, *, is_read: bool) -> ExchangeError:
         """No answer: did the request leave?"""
-        message = f"{type(error).__name__}: {_root_cause(error)}"
-        if is_read or _was_not_sent(error):
+        message = f"{type(error).__name__}: {root_cause(error)}"
+        if is_read or was_not_sent(error):
             return Unavailable(self._redacted(message))
         return OutcomeUnknown(self._redacted(message))
 
@@ -197,7 +187,7 @@ class Transport:
         left = headers.get("X-Bapi-Limit-Status", "")
         if left.isdecimal():
             metrics.RATE_LEFT.labels(endpoint).set(int(left))
-        envelope = _envelope(content)
+        envelope = envelope_of(content)
         code = envelope["retCode"] if envelope else 0
         error = error_class(code, endpoint, is_read=is_read)
         time_ms = self._time_of(envelope)
@@ -215,7 +205,7 @@ class Transport:
             raise RateLimited(message, ret_code=code)
         if error is not None and (status < 300 or status in (400, 404)):
             if code == RATE_LIMIT_EXCEEDED:
-                raise RateLimited(message, ret_code=code, retry_after_s=_until_reset(headers, time_ms))
+                raise RateLimited(message, ret_code=code, retry_after_s=until_reset(headers, time_ms))
             raise error(message, ret_code=code)
         if status in (400, 404):
             raise Refused(message)
@@ -232,73 +222,3 @@ class Transport:
         for secret in (self._api_secret, self._api_key):
             message = message.replace(secret, "***") if secret else message
         return message
-
-
-def _body(response: requests.Response, *, until: float) -> bytes:
-    """The whole body, or a network error: at the latest `until`.
-
-    The socket's time-out begins anew with every byte that arrives, so an answer that trickles would hold us
-    for as long as it likes. http.client gives what there is; urllib3 waits for as much as it was asked for.
-    """
-    source = response.raw._original_response
-    parts: list[bytes] = []
-    try:
-        while part := source.read1(READ_BYTES):
-            parts.append(part)
-            if time.perf_counter() > until:
-                raise requests.exceptions.ReadTimeout("the answer came too slowly")
-        if source.length:
-            raise http.client.IncompleteRead(b"", source.length)
-        encoding = {"Content-Encoding": response.headers.get("Content-Encoding", "")}
-        content: bytes = urllib3.HTTPResponse(io.BytesIO(b"".join(parts)), encoding).data
-    except BaseException as error:
-        response.close()
-        if isinstance(error, OSError) and not isinstance(error, requests.RequestException):
-            raise requests.exceptions.ConnectionError(error) from error
-        raise
-    source.close()  # all of it is read: the connection may be used again
-    response.raw.release_conn()
-    return content
-
-
-def _envelope(content: bytes) -> dict[str, Any] | None:
-    """The answer as JSON with a retCode, or None if it is not that."""
-    try:
-        envelope = json.loads(content, parse_float=Decimal, parse_constant=_no_constant)
-    except (ValueError, RecursionError):
-        return None
-    if not isinstance(envelope, dict) or type(envelope.get("retCode")) is not int:
-        return None
-    return envelope
-
-
-def _until_reset(headers: Mapping[str, str], time_ms: int) -> float:
-    """Seconds until the exchange counts anew; its clock on both sides."""
-    reset = headers.get("X-Bapi-Limit-Reset-Timestamp", "")
-    if not reset.isdecimal():
-        return RESET_UNKNOWN_S
-    return min(max((int(reset) - time_ms) / 1000, 0.05), LONGEST_RESET_S)
-
-
-def _was_not_sent(error: Exception) -> bool:
-    """True only if no byte of the request can have reached the exchange."""
-    if isinstance(error, requests.exceptions.ConnectTimeout):
-        return True
-    reason = getattr(error.args[0], "reason", None) if error.args else None
-    if isinstance(reason, urllib3.exceptions.NewConnectionError):
-        return True
-    return isinstance(_root_cause(error), ssl.SSLCertVerificationError)  # found out in the handshake
-
-
-def _root_cause(error: BaseException) -> BaseException:
-    """The innermost exception: requests and urllib3 wrap each other in `args` and `reason`."""
-    seen: set[int] = set()
-    while id(error) not in seen:
-        seen.add(id(error))
-        inner = getattr(error, "reason", None)
-        if not isinstance(inner, BaseException):
-            inner = next((arg for arg in error.args if isinstance(arg, BaseException)), None)
-        if inner is None:
-            break
-        error = inner
-    return error
