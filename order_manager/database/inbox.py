@@ -1,32 +1,28 @@
 """The inbox and its neighbours: what the consumer and the sweeps need of the database."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import Connection, Engine, bindparam, delete, exists, func, insert, or_, select, text, update
-from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy import bindparam, delete, exists, func, insert, or_, select, text, update
 
 from order_manager import metrics
 from order_manager.database import outbox
 from order_manager.database.engine import transaction
 from order_manager.database.locks import ARRIVAL_LOCK
-from order_manager.database.rows import instrument_from, instrument_values, signal_from, signal_values
+from order_manager.database.rows import signal_from, signal_values
+from order_manager.database.symbols import SymbolStore
 from order_manager.database.tables import (
-    account_state,
     dead_letters,
     exchange_updates,
-    instruments,
     lanes,
     order_events,
     orders,
     trading_signals,
 )
 from order_manager.domain.events import Event, signal_event
-from order_manager.domain.instruments import Instrument
-from order_manager.domain.positions import PositionMode
 from order_manager.domain.signals import Signal
 from order_manager.domain.state import Rejection
 
@@ -85,11 +81,8 @@ def storable(value: object) -> str:
     return text.replace("\x00", "\\x00")
 
 
-class Inbox:
+class Inbox(SymbolStore):
     """Signals in, dead letters aside, and the list of what waits. Each method commits by itself."""
-
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
 
     def receive(self, signal: Signal, body: str) -> Received:
         """Store a signal once. Safe to repeat: a second delivery is a duplicate."""
@@ -128,75 +121,6 @@ class Inbox:
             ).scalar_one()
             outbox.add(connection, events)
         return int(number)
-
-    def known_lanes(self) -> dict[str, int]:
-        """symbol -> lane id, of every symbol that has a queue."""
-        with self._engine.connect() as connection:
-            return {row.symbol: row.id for row in connection.execute(select(lanes.c.symbol, lanes.c.id))}
-
-    def open_lane(self, instrument: Instrument, mode: PositionMode) -> None:
-        """Give a listed symbol its queue; safe to repeat. `mode` is the account's for the symbol."""
-        # Until the last look at the whole account there was nothing of this symbol to compare.
-        looked_at = select(account_state.c.discovered_at).scalar_subquery()
-        lane = upsert(lanes).values(
-            symbol=instrument.symbol, position_mode=mode.value, reconciled_at=looked_at
-        )
-        with self._engine.connect() as connection, transaction(connection):
-            self._save_instruments(connection, [instrument])
-            connection.execute(
-                lane.on_conflict_do_update(index_elements=["symbol"], set_={"position_mode": mode.value})
-            )
-
-    def discovered_at(self) -> datetime | None:
-        """Until then every symbol that was traded has a lane; None before the first look."""
-        with self._engine.connect() as connection:
-            moment: datetime | None = connection.execute(select(account_state.c.discovered_at)).scalar_one()
-            return moment
-
-    def save_discovered(self, asked_at: datetime) -> None:
-        latest = func.greatest(account_state.c.discovered_at, asked_at)
-        with self._engine.connect() as connection:
-            connection.execute(update(account_state).values(discovered_at=latest))
-
-    def save_position_mode(self, symbol: str, mode: PositionMode) -> None:
-        with self._engine.connect() as connection:
-            connection.execute(update(lanes).where(lanes.c.symbol == symbol).values(position_mode=mode.value))
-
-    def save_instruments(self, listed: Sequence[Instrument]) -> None:
-        if listed:
-            with self._engine.connect() as connection:
-                self._save_instruments(connection, listed)
-
-    @staticmethod
-    def _save_instruments(connection: Connection, listed: Sequence[Instrument]) -> None:
-        statement = upsert(instruments).values([instrument_values(one) for one in listed])
-        columns = {
-            column.name: statement.excluded[column.name]
-            for column in instruments.c
-            if column.name not in {"symbol", "category", "refreshed_at"}
-        }
-        connection.execute(
-            statement.on_conflict_do_update(
-                index_elements=["symbol", "category"], set_={**columns, "refreshed_at": func.now()}
-            )
-        )
-
-    def mark_unlisted(self, category: str, listed: Collection[str]) -> None:
-        """What a complete listing no longer names has stopped trading."""
-        with self._engine.connect() as connection:
-            connection.execute(
-                update(instruments)
-                .where(instruments.c.category == category, instruments.c.symbol.not_in(listed))
-                .values(is_trading=False)
-            )
-
-    def instrument(self, symbol: str, category: str) -> Instrument | None:
-        statement = select(instruments).where(
-            instruments.c.symbol == symbol, instruments.c.category == category
-        )
-        with self._engine.connect() as connection:
-            row = connection.execute(statement).mappings().first()
-        return instrument_from(row) if row else None
 
     def reject_waiting(
         self, symbol: str, rejection: Rejection, *, signals: Sequence[Signal], now: datetime
