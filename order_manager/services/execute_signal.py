@@ -15,7 +15,7 @@ from typing import Any
 
 import structlog
 
-from order_manager.domain.events import iso, market_json, order_event, signal_event, text
+from order_manager.domain.events import iso, market_json, signal_event, text
 from order_manager.domain.identity import client_order_id
 from order_manager.domain.orders import ZERO, Order, OrderRequest, OrderStatus
 from order_manager.domain.planning import plan_orders
@@ -23,7 +23,7 @@ from order_manager.domain.signals import Signal
 from order_manager.domain.state import Amendment, Market, Plan, Rejection, TradingState
 from order_manager.errors import OrderNotFound, OutcomeUnknown, Refused
 from order_manager.services.desk import Desk
-from order_manager.services.place_orders import place_orders
+from order_manager.services.place_orders import event_of, place_orders
 from order_manager.services.ports import Decision, Lane, WaitingSignal
 from order_manager.services.settle_orders import confirm_cancel, give_up_cancel, settle_order
 
@@ -176,7 +176,7 @@ def _record_plan(
     ]
     outcome = "executed" if is_dry_run or not planned else "planned"
     events = [
-        _created(order, waiting, state.market, now)
+        event_of(waiting, "created", order, sequence=1, now=now, market=state.market)
         for order in planned
         if is_dry_run  # others are announced when the exchange has them
     ]
@@ -220,19 +220,6 @@ def _order(signal: Signal, plan: Plan, number: int, desk: Desk, *, is_dry_run: b
         intended_at=None if is_dry_run else now,
         created_at=now,
         updated_at=now,
-    )
-
-
-def _created(order: Order, waiting: WaitingSignal, market: Market, now: datetime) -> Any:
-    return order_event(
-        "created",
-        order,
-        sequence=1,
-        trace_id=waiting.signal.trace_id,
-        now=now,
-        signal=waiting.signal,
-        received_at=waiting.received_at,
-        market=market,
     )
 
 

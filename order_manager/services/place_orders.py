@@ -74,16 +74,7 @@ def _place(
         raise
     now = desk.now()
     accepted = replace(order, exchange_order_id=acceptance.exchange_order_id, updated_at=now)
-    event = order_event(
-        "created",
-        accepted,
-        sequence=1,
-        trace_id=waiting.signal.trace_id,
-        now=now,
-        signal=waiting.signal,
-        received_at=waiting.received_at,
-        market=market,
-    )
+    event = event_of(waiting, "created", accepted, sequence=1, now=now, market=market)
     lane.record_accepted(
         accepted,
         exchange_order_id=acceptance.exchange_order_id,
@@ -190,13 +181,27 @@ def _refused(
     lane: Lane, waiting: WaitingSignal, order: Order, reason: str, now: datetime
 ) -> tuple[Order, Event]:
     refused = replace(order, status=OrderStatus.REJECTED, reason=reason, updated_at=now)
-    event = order_event(
-        "rejected",
-        refused,
-        sequence=lane.origin_of(order).event_sequence + 1,
+    sequence = lane.origin_of(order).event_sequence + 1
+    return refused, event_of(waiting, "rejected", refused, sequence=sequence, now=now)
+
+
+def event_of(
+    waiting: WaitingSignal,
+    event_type: str,
+    order: Order,
+    *,
+    sequence: int,
+    now: datetime,
+    market: Market | None = None,
+) -> Event:
+    """What became of an order that was planned for this signal."""
+    return order_event(
+        event_type,
+        order,
+        sequence=sequence,
         trace_id=waiting.signal.trace_id,
         now=now,
         signal=waiting.signal,
         received_at=waiting.received_at,
+        market=market,
     )
-    return refused, event
