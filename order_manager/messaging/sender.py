@@ -8,11 +8,9 @@ from typing import Any
 from kombu import Connection
 
 from order_manager.errors import MalformedMessage, NotConfirmed
+from order_manager.messaging.confirming import confirming
 from order_manager.messaging.signals import parse_signal
 from order_manager.queues import SIGNALS
-
-CONFIRM_TIMEOUT_S = 5.0
-CONNECT_TIMEOUT_S = 5.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,16 +91,8 @@ def send_signals(
     An existing queue is taken as it is, and one that does not exist is made, plain and durable, as the
     consumer would. Raises NotConfirmed: the broker may have the one that was under way.
     """
-    options: dict[str, Any] = {"max_retries": 1, "interval_start": 0.2}
-    options |= (
-        {"confirm_publish": True, "confirm_timeout": CONFIRM_TIMEOUT_S}
-        if is_rabbitmq
-        else {"socket_timeout": CONFIRM_TIMEOUT_S}
-    )
     try:
-        with Connection(
-            broker_url, heartbeat=0, connect_timeout=CONNECT_TIMEOUT_S, transport_options=options
-        ) as connection:
+        with confirming(broker_url, is_rabbitmq=is_rabbitmq) as connection:
             if is_rabbitmq:
                 _ensure_queue(connection)
             producer = connection.Producer()

@@ -54,8 +54,8 @@ def test_a_broker_that_is_away_confirms_nothing() -> None:
 
 @pytest.mark.parametrize("scheme", ["amqp", "redis"])
 def test_a_frozen_broker_does_not_hold_the_caller(scheme: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("order_manager.messaging.republisher.CONFIRM_TIMEOUT_S", 0.3)
-    monkeypatch.setattr("order_manager.messaging.republisher.CONNECT_TIMEOUT_S", 0.3)
+    monkeypatch.setattr("order_manager.messaging.confirming.CONFIRM_TIMEOUT_S", 0.3)
+    monkeypatch.setattr("order_manager.messaging.confirming.CONNECT_TIMEOUT_S", 0.3)
     with socket.create_server(("127.0.0.1", 0)) as mute:
         url = f"{scheme}://guest:guest@127.0.0.1:{mute.getsockname()[1]}//"
         began = time.monotonic()
