@@ -210,10 +210,8 @@ def signal_event(event_type: str, signal: Signal, rejection: Rejection, *, now: 
     return _event(
         event_type,
         body,
-        order_id=None,
         signal_id=signal.signal_id,
         symbol=signal.symbol,
-        sequence=1,
         trace_id=signal.trace_id,
         now=now,
     )
@@ -229,16 +227,7 @@ def malformed_event(
         "rejection_reason": message,
         "rejection": {"code": code, "field": field, "message": message},
     }
-    return _event(
-        "signal_rejected",
-        body,
-        order_id=None,
-        signal_id=signal_id,
-        symbol="",
-        sequence=1,
-        trace_id=trace_id,
-        now=now,
-    )
+    return _event("signal_rejected", body, signal_id=signal_id, symbol="", trace_id=trace_id, now=now)
 
 
 def position_event(
@@ -252,28 +241,19 @@ def position_event(
 ) -> Event:
     """What is to be said of a position that is no change of an order; `position` comes from position_json."""
     body = {"order": None, "position": position, **details, "market_conditions": market_json(market)}
-    return _event(
-        event_type,
-        body,
-        order_id=None,
-        signal_id=None,
-        symbol=position["asset"],
-        sequence=1,
-        trace_id=trace_id,
-        now=now,
-    )
+    return _event(event_type, body, symbol=position["asset"], trace_id=trace_id, now=now)
 
 
 def _event(
     event_type: str,
     body: Mapping[str, Any],
     *,
-    order_id: str | None,
-    signal_id: str | None,
     symbol: str,
-    sequence: int,
     trace_id: str,
     now: datetime,
+    order_id: str | None = None,
+    signal_id: str | None = None,
+    sequence: int = 1,
 ) -> Event:
     event_id = str(uuid.uuid4())
     envelope = {
