@@ -26,12 +26,13 @@ from panels import (
 )
 
 TARGET = Path(__file__).parent / "dashboards" / "order-manager.json"
-JOBS = "consumer|stream|worker|maintenance|beat|web"
+JOBS = "consumer|stream|worker|maintenance|beat|web|flower|paper"
 OURS = f'job=~"{JOBS}"'
 MODES = {"1": ("active", GREEN), "2": ("reducing", YELLOW), "3": ("halted", RED)}
 UP = {"1": ("up", GREEN), "0": ("away", RED)}
 QUOTE = "Quote currency"
 MINUTE = 60
+NO_LANE = "symbols without a lane"
 
 
 def overview() -> list[Panel]:
@@ -131,13 +132,19 @@ def signals() -> list[Panel]:
         ),
         graph(
             "Lane depth",
-            {"{{symbol}}": of_symbols("lane_waiting_signals")},
+            {
+                "{{symbol}}": of_symbols("lane_waiting_signals"),
+                NO_LANE: value("lane_waiting_signals", where='symbol=""'),
+            },
             "Signals that have not ended",
             stacked=True,
         ),
         graph(
             "Oldest waiting",
-            {"{{symbol}}": of_symbols("lane_oldest_waiting_age_seconds")},
+            {
+                "{{symbol}}": of_symbols("lane_oldest_waiting_age_seconds"),
+                NO_LANE: value("lane_oldest_waiting_age_seconds", where='symbol=""'),
+            },
             "Age of the oldest signal that has not ended",
             unit="s",
             limit=60,
@@ -220,6 +227,7 @@ def money() -> list[Panel]:
 
 def exchange() -> list[Panel]:
     wrong = rate("exchange_calls_total", by="result, endpoint", where='result!="ok"', per_s=MINUTE)
+    again = rate("exchange_retries_total", by="endpoint", per_s=MINUTE)
     left = value("exchange_rate_remaining", by="endpoint", how="min")
     return [
         row("Exchange"),
@@ -233,7 +241,7 @@ def exchange() -> list[Panel]:
             "What went wrong",
             {
                 "{{result}} {{endpoint}}": f"{wrong} > 0",
-                "retries {{endpoint}}": rate("exchange_retries_total", by="endpoint", per_s=MINUTE),
+                "retries {{endpoint}}": f"{again} > 0",
             },
             "Answers other than ok, and retries, per minute",
         ),
@@ -272,6 +280,7 @@ def exchange() -> list[Panel]:
 def house() -> list[Panel]:
     sent = value("schedule_last_sent_timestamp_seconds", by="entry")
     asked = value("lane_reconcile_request_age_seconds", by="symbol")
+    failed = rate("tasks_total", by="task", where='state!="SUCCESS"', per_s=MINUTE)
     return [
         row("House"),
         graph("Processes", {"{{job}}": f"sum by (job) (up{{{OURS}}})"}, "That answer"),
@@ -297,7 +306,7 @@ def house() -> list[Panel]:
             "Tasks",
             {
                 "{{task}}": rate("tasks_total", by="task", per_s=MINUTE),
-                "{{task}} failed": rate("tasks_total", by="task", where='state!="SUCCESS"', per_s=MINUTE),
+                "{{task}} failed": f"{failed} > 0",
             },
             "Per minute",
         ),
@@ -350,7 +359,7 @@ def dashboard() -> dict[str, Any]:
         "sort": 1,
         "multi": True,
         "includeAll": True,
-        "allValue": ".*",
+        "allValue": ".+",  # of what has no symbol yet, the panels tell that do
         "current": {"text": ["All"], "value": ["$__all"]},
     }
     return {
