@@ -13,10 +13,11 @@ HEAD = """\
 Made by `python docs/generate_metrics.py` from `order_manager/metrics.py` and
 `order_manager/database/state_gauges.py`; do not edit by hand.
 
-Every process answers `GET /metrics` in Prometheus' format, without a key. The REST API does so on its own
-port. Each other process has a port of its own, `ORDERMANAGER_METRICS_PORT`, on `ORDERMANAGER_METRICS_HOST`;
-unset, it answers nowhere. `order-manager up` gives each one a free port, and names them at the start and in
-`fleet.json`; `docker-compose.yml` uses 9464 in each container. The paper exchange has none.
+Every process answers `GET /metrics` in Prometheus' format, without a key. The REST API and the paper exchange
+do so on the port that they have anyway, as Flower does. Each other process has a port of its own,
+`ORDERMANAGER_METRICS_PORT`, on `ORDERMANAGER_METRICS_HOST`; unset, it answers nowhere. `order-manager up`
+gives each one a free port, and names them at the start and in `fleet.json`; `docker-compose.yml` uses 9464 in
+each container.
 
 A Celery worker has a child that counts, and gunicorn may have several. Give each of them
 `PROMETHEUS_MULTIPROC_DIR`, a folder that nobody else uses, best in memory, and gunicorn

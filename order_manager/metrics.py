@@ -66,6 +66,7 @@ def _gauge(name: str, origin: str, text: str, **labels: str) -> Gauge:
 
 
 ENDPOINT = "path of Bybit's REST API"
+EXCHANGE_TROUBLE = ("RateLimited", "AccessDenied", "Unavailable", "OutcomeUnknown", "UnreadableAnswer")
 
 # Every process
 
@@ -73,7 +74,7 @@ BUILD = _gauge(
     "build_info",
     "all",
     "1; the labels say what runs",
-    process="consumer, stream, worker, beat, web",
+    process="consumer, stream, worker, beat, web, paper",
     version="of order-manager",
     python="of Python",
 )
@@ -266,6 +267,29 @@ HTTP_REQUESTS = _counter(
 )
 HTTP_SECONDS = _histogram("http_request_seconds", "web", "Duration of a request", route="pattern of the path")
 
+# The paper exchange
+
+PAPER_REQUESTS = _counter(
+    "paper_requests_total",
+    "paper",
+    "Requests that it processed; what a fault kept from that is not among them",
+    endpoint=f"{ENDPOINT}; empty for one that it does not serve",
+    result="ok, the retCode, or http_401 and http_403 where there is none",
+)
+PAPER_FAULTS = _counter(
+    "paper_faults_total",
+    "paper",
+    "Requests, messages and connections that a fault befell",
+    on="request, stream",
+    kind="as in docs/paper-exchange.md",
+)
+PAPER_CONNECTIONS = _gauge(
+    "paper_connections", "paper", "WebSocket connections that are open", stream="private, public"
+)
+PAPER_OPEN_ORDERS = _gauge(
+    "paper_open_orders", "paper", "Orders of all accounts that are open", category="linear, spot"
+)
+
 
 def count_call(endpoint: str, result: str, seconds: float) -> None:
     """One request to the exchange ended."""
@@ -276,8 +300,19 @@ def count_call(endpoint: str, result: str, seconds: float) -> None:
 def begin_calls(endpoints: Iterable[str]) -> None:
     """Begin at zero what is alerted on, else its first event shows no increase."""
     for endpoint in endpoints:
-        for result in ("RateLimited", "AccessDenied"):
-            CALLS.labels(endpoint, result)
+        RETRIES.labels(endpoint)
+        RATE_WAIT.labels(endpoint)
+        for error in EXCHANGE_TROUBLE:
+            CALLS.labels(endpoint, error)
+    for error in EXCHANGE_TROUBLE:
+        LANE_BLOCKS.labels(error)
+    GOVERNOR_DEGRADED.labels("redis")
+
+
+def begin_tasks(names: Iterable[str]) -> None:
+    """The same for the tasks of a worker."""
+    for name in names:
+        TASKS.labels(name, "FAILURE")
 
 
 def end_signal(outcome: str, code: str | None = None) -> None:
@@ -293,5 +328,12 @@ for _source in ("exchange", "fills"):
         POSITIONS_CORRECTED.labels(_kind, _source)
 for _result in ("seen", "corrected"):
     ORDERS_RECONCILED.labels(_result)
+for _result in ("complete", "incomplete"):
+    RECONCILIATIONS.labels(_result)
+for _receipt in ("stored", "retried", "duplicate", "malformed"):
+    SIGNALS_RECEIVED.labels(_receipt)
+for _source in ("stream", "gateway"):
+    for _topic in ("order", "execution", "position", "wallet"):
+        UPDATES_UNREADABLE.labels(_source, _topic)
 for _reason in ("lost", "denied"):
     STREAM_BREAKS.labels(_reason)

@@ -89,6 +89,8 @@ def healthy(url: str | None) -> None:
 @click.argument("options", nargs=-1, type=click.UNPROCESSED)
 def paper_exchange(options: tuple[str, ...]) -> None:
     """Run the Bybit v5 simulator; `order-manager paper-exchange -- --help` lists its options."""
+    from order_manager.metrics_server import tell_build
     from order_manager.paper.runner import main as run_paper
 
+    tell_build("paper")
     sys.exit(run_paper(list(options)))

@@ -187,6 +187,7 @@ def paper_exchange(data_dir: Path, env: Mapping[str, str]) -> Program:
         priority=EXCHANGE,
         ready=answers_http(f"{url}/v5/market/time"),
         where=url,
+        metrics=f"{url}/metrics",
     )
 
 

@@ -12,6 +12,7 @@ from urllib.parse import parse_qsl
 
 from aiohttp import web
 
+from order_manager.metrics import PAPER_FAULTS, PAPER_REQUESTS
 from order_manager.paper import trading
 from order_manager.paper.auth import authenticate, read_credentials
 from order_manager.paper.batches import run_batch, units_of
@@ -20,6 +21,7 @@ from order_manager.paper.control import add_control_routes
 from order_manager.paper.exchange import Exchange
 from order_manager.paper.ledger import MARKET_REQUEST, REQUEST
 from order_manager.paper.market_data import PublicCall
+from order_manager.paper.measuring import add_metrics_route
 from order_manager.paper.misbehaving import Process, go_wrong
 from order_manager.paper.public_server import add_public_stream_routes
 from order_manager.paper.refusals import ApiRefusal
@@ -49,6 +51,7 @@ def create_app(exchange: Exchange) -> web.Application:
     add_public_stream_routes(app, exchange, PUBLIC_CALLS, exchange.clock.now_ms)
     if exchange.settings.control_token:
         add_control_routes(app, exchange, exchange.clock.now_ms)
+    add_metrics_route(app, exchange)
     app.router.add_route("*", "/v5/{path:.*}", partial(_answer_unknown, exchange))
     return app
 
@@ -66,6 +69,7 @@ def _with_faults(exchange: Exchange, path: str, process: Process) -> Handler:
         fault = faults.take(path, request.headers.get("X-BAPI-API-KEY", ""))
         if fault is None:
             return process(request, body, "")
+        PAPER_FAULTS.labels("request", fault.kind).inc()
         now_ms = exchange.clock.now_ms()
         return await go_wrong(fault, request, body, process=process, note=note, now_ms=now_ms)
 
@@ -78,15 +82,14 @@ def _answer_public(
     now = exchange.clock.now_ms()
     entry = _record(exchange, request, body, now, kind=MARKET_REQUEST, fault=fault)
     if body or exchange.addresses.is_banned(request.remote or "", now):
-        entry["http_status"] = 403
-        return _forbidden()
+        return _refuse(entry, 403, "access too frequent, or a GET request with a body")
     code, message = 0, "OK"
     result: dict[str, Any] = {}
     try:
         result = call(exchange, _read_query(request), now)
     except ApiRefusal as refused:
         code, message = refused.ret_code, refused.ret_msg
-    entry["ret_code"] = code
+    _conclude(entry, code)
     return _envelope(code, message, result, now)
 
 
@@ -96,12 +99,10 @@ def _answer_private(
     now = exchange.clock.now_ms()
     entry = _record(exchange, request, body, now, fault=fault)
     if exchange.addresses.is_banned(request.remote or "", now) or (body and request.method == "GET"):
-        entry["http_status"] = 403
-        return _forbidden()
+        return _refuse(entry, 403, "access too frequent, or a GET request with a body")
     credentials = read_credentials(request.headers)
     if credentials is None:
-        entry["http_status"] = 401
-        return web.Response(status=401, text="authentication headers are missing")
+        return _refuse(entry, 401, "authentication headers are missing")
     headers: dict[str, str] = {}
     result: Mapping[str, Any] = {}
     more: Mapping[str, Any] = {}
@@ -128,7 +129,7 @@ def _answer_private(
             result = call(exchange, account, params, now)
     except ApiRefusal as refused:
         code, message, result = refused.ret_code, refused.ret_msg, refused.result
-    entry["ret_code"] = code
+    _conclude(entry, code)
     exchange.commit()
     return _envelope(code, message, result, now, headers, more)
 
@@ -136,7 +137,9 @@ def _answer_private(
 async def _answer_unknown(exchange: Exchange, request: web.Request) -> web.Response:
     """A path or method that this exchange does not serve: recorded, since a client asked for it."""
     now = exchange.clock.now_ms()
-    _record(exchange, request, await request.read(), now, http_status=404, fault="")["ret_code"] = 10017
+    entry = _record(exchange, request, await request.read(), now, http_status=404, fault="")
+    entry["ret_code"] = 10017
+    PAPER_REQUESTS.labels("", "10017").inc()
     exchange.commit()
     answer = _envelope(10017, f"Route not found: {request.method} {request.path}", {}, now)
     answer.set_status(404)
@@ -166,6 +169,18 @@ def _record(
         http_status=http_status,
         fault=fault,
     )
+
+
+def _conclude(entry: dict[str, Any], code: int) -> None:
+    entry["ret_code"] = code
+    PAPER_REQUESTS.labels(entry["endpoint"], str(code) if code else "ok").inc()
+
+
+def _refuse(entry: dict[str, Any], status: int, text: str) -> web.Response:
+    """An answer that is not the API's, to a request that did not get that far."""
+    entry["http_status"] = status
+    PAPER_REQUESTS.labels(entry["endpoint"], f"http_{status}").inc()
+    return web.Response(status=status, text=text)
 
 
 def _raw_query(request: web.Request) -> str:
@@ -199,7 +214,3 @@ def _envelope(
     return web.Response(
         body=_dumps(answer).encode(), headers=headers, content_type="application/json", charset="utf-8"
     )
-
-
-def _forbidden() -> web.Response:
-    return web.Response(status=403, text="access too frequent, or a GET request with a body")

@@ -16,6 +16,7 @@ from typing import Any
 
 from aiohttp import WSCloseCode, WSMsgType, web
 
+from order_manager.metrics import PAPER_FAULTS
 from order_manager.paper.exchange import Exchange
 from order_manager.paper.numbers import parse_integer
 from order_manager.paper.streams import TOPICS, Connection, Streams
@@ -55,6 +56,7 @@ class StreamServer:
         """One client from its handshake to its end."""
         if self._streams.faults.refusal.takes(self._clock()):
             self._streams.refused += 1
+            PAPER_FAULTS.labels("stream", "refuse").inc()
             return web.Response(status=503, text="no connections now")
         # Control frames must not keep a connection alive, so they are answered in `_read`.
         socket = web.WebSocketResponse(

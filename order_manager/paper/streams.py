@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 
+from order_manager.metrics import PAPER_FAULTS
 from order_manager.paper.feed import Message
 from order_manager.paper.instruments import LINEAR, SPOT
 from order_manager.paper.stream_faults import StreamFault, StreamFaults
@@ -163,6 +164,8 @@ class Streams:
         fault = None
         if self.faults.waiting:
             fault = self.faults.take(topic, connection.account, busy=held)
+        if fault is not None:
+            PAPER_FAULTS.labels("stream", fault.kind).inc()
         if fault is not None and fault.kind == "drop":
             return
         if fault is not None and fault.kind == "delay":

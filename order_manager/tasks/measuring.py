@@ -16,9 +16,10 @@ _started: dict[str, float] = {}  # task id -> when; a child runs one at a time
 
 
 @signals.worker_init.connect
-def _serve_worker(**_: Any) -> None:
+def _serve_worker(sender: Any, **_: Any) -> None:
     """Before the pool has children."""
     settings = load_settings()
+    metrics.begin_tasks(name for name in sender.app.tasks if not name.startswith("celery."))
     if settings.metrics_port and not metrics.FOLDER:
         log.warning("metrics_of_parent_only", missing="PROMETHEUS_MULTIPROC_DIR")  # the child does the work
     serve_metrics(settings, process="worker")

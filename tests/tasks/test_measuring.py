@@ -1,11 +1,13 @@
 """Tasks are counted by how they end, and what turns says so."""
 
 import time
+from types import SimpleNamespace
 
 import pytest
 from celery import signals
 from prometheus_client import REGISTRY
 
+from order_manager.settings import Settings
 from order_manager.tasks import measuring
 
 
@@ -43,3 +45,15 @@ def test_a_task_that_failed_has_not_succeeded() -> None:
 def test_a_worker_says_that_its_loop_turns() -> None:
     signals.heartbeat_sent.send(sender=None)
     assert value("heartbeat_timestamp_seconds", process="worker") == pytest.approx(time.time(), abs=5)
+
+
+def test_failures_begin_at_zero(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else nobody is told of the first one."""
+    monkeypatch.setattr(measuring, "load_settings", Settings)
+    app = SimpleNamespace(tasks=("a task that never ran", "celery.chord"))
+    measuring._serve_worker(sender=SimpleNamespace(app=app))
+    begun = [
+        REGISTRY.get_sample_value("order_manager_tasks_total", {"task": task, "state": "FAILURE"})
+        for task in app.tasks
+    ]
+    assert begun == [0, None]
