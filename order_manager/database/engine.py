@@ -13,7 +13,7 @@ from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import InvalidatePoolError
 from sqlalchemy.pool import ConnectionPoolEntry
 
-IDLE_S = 1.0  # a connection that rested for so long is tried before it is used; no server restarts faster
+IDLE_S = 0.2  # a connection that rested for so long is tried before it is used; no server restarts faster
 
 
 def dumps(value: Any) -> str:

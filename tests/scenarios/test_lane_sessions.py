@@ -108,13 +108,13 @@ def test_events_left_by_a_predecessor_that_died_right_before_our_lock_go_first(
     store, broker = LaneStore(engine), Broker()
     ours, successor = LaneStore._locked, ExitStack()
 
-    def meanwhile(connection, symbol):  # type: ignore[no-untyped-def]
+    def meanwhile(connection, symbol, lock):  # type: ignore[no-untyped-def]
         """Right before the successor asks for the lock."""
         monkeypatch.setattr(LaneStore, "_locked", staticmethod(ours))
         with store.take_for_upkeep(symbol) as lane:
             assert lane is not None
             lane.record_order(order, events=[event_of(order, 1)])  # and dies before it publishes
-        return ours(connection, symbol)
+        return ours(connection, symbol, lock)
 
     monkeypatch.setattr(LaneStore, "_locked", staticmethod(meanwhile))
     with successor:
