@@ -2,10 +2,14 @@
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from order_manager.cli.house import settled
+
+if TYPE_CHECKING:
+    from order_manager.wiring import Runtime
 
 
 @click.command()
@@ -50,28 +54,16 @@ def migrate() -> None:
 def consumer() -> None:
     """Take signals off the broker until stopped."""
     from order_manager.consumer import run_consumer
-    from order_manager.logs import configure_logs
-    from order_manager.metrics_server import serve_metrics
-    from order_manager.wiring import runtime
 
-    rt = settled(runtime)
-    configure_logs(rt.settings, process="consumer")
-    serve_metrics(rt.settings, process="consumer")
-    run_consumer(rt)
+    run_consumer(_begun("consumer"))
 
 
 @click.command()
 def stream() -> None:
     """Follow the exchange's private stream until stopped."""
-    from order_manager.logs import configure_logs
-    from order_manager.metrics_server import serve_metrics
     from order_manager.stream import run_stream
-    from order_manager.wiring import runtime
 
-    rt = settled(runtime)
-    configure_logs(rt.settings, process="stream")
-    serve_metrics(rt.settings, process="stream")
-    run_stream(rt)
+    run_stream(_begun("stream"))
 
 
 @click.command()
@@ -94,3 +86,15 @@ def paper_exchange(options: tuple[str, ...]) -> None:
 
     tell_build("paper")
     sys.exit(run_paper(list(options)))
+
+
+def _begun(process: str) -> "Runtime":
+    """What a process works with; it logs, and serves its metrics, under this name from now on."""
+    from order_manager.logs import configure_logs
+    from order_manager.metrics_server import serve_metrics
+    from order_manager.wiring import runtime
+
+    rt = settled(runtime)
+    configure_logs(rt.settings, process=process)
+    serve_metrics(rt.settings, process=process)
+    return rt
