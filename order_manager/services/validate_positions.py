@@ -117,7 +117,7 @@ def _correct(lane: Lane, desk: Desk, difference: LegDifference, *, reason: str, 
     known = next((one for one in lane.stored_positions() if one.mode is mode), None)
     before = known or Position(symbol=lane.symbol, mode=mode)
     leg = before.leg_for(difference.position_idx)
-    after = before.with_leg(difference.position_idx, _set_right(leg, difference))
+    after = before.with_leg(difference.position_idx, difference.set_right(leg))
     details = {
         "position_idx": difference.position_idx,
         "stored_size": text(difference.stored.size),
@@ -141,14 +141,3 @@ def _correct(lane: Lane, desk: Desk, difference: LegDifference, *, reason: str, 
     )
     lane.correct_leg(after, difference, source=source, reason=reason, events=[event])
     log.error("position_discrepancy", symbol=lane.symbol, **details)
-
-
-def _set_right(leg: Leg, difference: LegDifference) -> Leg:
-    """Size and price as they should be; what was realized by fills that we never saw stays unknown."""
-    size: Decimal = difference.size
-    return Leg(
-        size=size,
-        average_price=(difference.average_price or leg.average_price) if size else None,
-        realized_pnl=leg.realized_pnl,
-        fees=leg.fees,
-    )

@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from order_manager.domain.positions import Leg
+from order_manager.domain.orders import Side
+from order_manager.domain.positions import Fill, Leg, apply_fill
 from order_manager.domain.validating import leg_differences
 from tests.builders import D
 
@@ -56,6 +57,10 @@ def test_prices_are_the_same_within_the_exchanges_rounding(ours, theirs, is_same
     assert found == ([] if is_same else [(0, 2, 2, D(theirs), False)])
 
 
+def test_a_flat_leg_has_no_price():
+    assert differences({0: leg(0)}, {0: leg(0, 100)}) == []
+
+
 LEGS = st.dictionaries(
     st.sampled_from([0, 1, 2]), st.builds(leg, st.integers(-2, 2), st.none() | st.integers(1, 3))
 )
@@ -64,6 +69,51 @@ LEGS = st.dictionaries(
 @given(LEGS, LEGS)
 def test_once_set_right_nothing_differs(stored, shown):
     found = leg_differences(stored, shown)
-    right = {one.position_idx: Leg(size=one.size, average_price=one.average_price) for one in found}
+    right = {one.position_idx: one.set_right(one.stored) for one in found}
     assert leg_differences({**stored, **right}, shown) == []
     assert leg_differences(stored, stored) == []
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "right"),
+    [
+        (("2", "100"), ("3", "110"), ("3", "110", "5")),  # whatever it was that filled, it is not known
+        (("2", "100"), ("0", None), ("0", None, "5")),
+        (("2", "100"), ("3", None), ("3", "100", "5")),
+        (("2", None), ("2", "100"), ("2", "100", "5")),
+        (("2", "100"), ("2", "110"), ("2", "110", "25")),  # 20 of what is unrealized were realized
+        (("-2", "100"), ("-2", "110"), ("-2", "110", "-15")),
+    ],
+)
+def test_a_leg_that_is_set_right(ours, theirs, right):
+    stored = leg(*ours, realized_pnl=D(5), fees=D(1))
+    (found,) = leg_differences({0: stored}, {0: leg(*theirs)})
+    size, price, realized = right
+    assert found.set_right(stored) == leg(size, price, realized_pnl=D(realized), fees=D(1))
+
+
+FILLS = st.lists(
+    st.builds(
+        Fill,
+        side=st.sampled_from(Side),
+        quantity=st.integers(1, 4).map(D),
+        price=st.integers(1, 1000).map(D),
+    ),
+    max_size=8,
+)
+
+
+@given(FILLS, st.randoms())
+def test_fills_learned_of_in_another_order_come_to_the_same_once_the_price_is_set_right(fills, dice):
+    shuffled = list(fills)
+    dice.shuffle(shuffled)
+    true, stored = Leg(), Leg()
+    for fill in fills:
+        true = apply_fill(true, fill)
+    for fill in shuffled:
+        stored = apply_fill(stored, fill)
+    for one in leg_differences({0: stored}, {0: true}):
+        stored = one.set_right(stored)
+    assert stored.size == true.size
+    # A millionth of the price may be left as it is; the rest is the last digit of a quotient.
+    assert abs(stored.realized_pnl - true.realized_pnl) <= abs(true.size) * D("0.001") + D("1e-20")
