@@ -19,23 +19,18 @@ _HAS_UNSETTLED = """EXISTS (
 _IS_RECONCILIATION_DUE = "coalesce(lanes.reconcile_requested_at <= now(), false)"
 
 # Whether it is ours is kept for the PREVIEW that follows in the same round trip, and no longer.
-LOCK = Prepared(
-    "lane_lock",
-    """
+_LOCK = """
     SELECT set_config('lane.is_ours', CAST(pg_try_advisory_lock(:lock_class, id) AS text), true)
     FROM lanes WHERE symbol = :symbol
-""",
-    lock_class="integer",
-    symbol="text",
-)
+"""
+LOCK = Prepared("lane_lock", _LOCK, lock_class="integer", symbol="text")
 
 # Not where there is nothing to do: the row that a wake-up speaks of was committed before it.
 LOCK_IF_BUSY = Prepared(
     "lane_lock_if_busy",
     f"""
-    SELECT set_config('lane.is_ours', CAST(pg_try_advisory_lock(:lock_class, id) AS text), true)
-    FROM lanes WHERE symbol = :symbol AND ({_HAS_SIGNALS} OR {_HAS_UPDATES} OR {_HAS_EVENTS}
-        OR {_HAS_UNSETTLED} OR {_IS_RECONCILIATION_DUE})
+    {_LOCK} AND ({_HAS_SIGNALS} OR {_HAS_UPDATES} OR {_HAS_EVENTS} OR {_HAS_UNSETTLED}
+        OR {_IS_RECONCILIATION_DUE})
 """,
     lock_class="integer",
     symbol="text",

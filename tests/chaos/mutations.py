@@ -108,8 +108,8 @@ MUTATIONS = (
         changes=(
             Change(
                 path="order_manager/database/lane_sql.py",
-                old="SELECT id, pg_try_advisory_lock(:lock_class, id) AS is_ours",
-                new="SELECT id, (pg_try_advisory_lock(:lock_class, id) OR true) AS is_ours",
+                old="CAST(pg_try_advisory_lock(:lock_class, id) AS text)",
+                new="CAST(pg_try_advisory_lock(:lock_class, id) OR true AS text)",
             ),
         ),
         tests=(CHAOS, "tests/database/test_lane.py", "tests/scenarios/test_lane_sessions.py"),
