@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
+import structlog
 from sqlalchemy import Connection, RowMapping, insert
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.exc import InterfaceError, OperationalError
@@ -21,6 +22,8 @@ from order_manager.domain.exchange import TRADES, Execution, Update
 from order_manager.domain.orders import Order
 from order_manager.domain.positions import Position, PositionMode
 from order_manager.domain.validating import LegDifference
+
+log = structlog.get_logger(__name__)
 
 FAILED_PAUSE_S = 5.0  # after a comparison that nothing depends on
 
@@ -55,7 +58,8 @@ class LaneUpkeep:
         for row in rows.all():
             try:
                 found.append((row.id, update_from(row.kind, row.body)))
-            except Exception as error:  # noqa: BLE001 - written by another release, or by hand
+            except Exception as error:  # written by another release, or by hand
+                log.error("update_unreadable", symbol=self.symbol, update=row.id, error=repr(error))
                 self.set_update_aside(row.id, reason=repr(error))
                 self.request_reconciliation()
         return found

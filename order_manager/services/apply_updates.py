@@ -7,7 +7,7 @@ import structlog
 
 from order_manager.domain.exchange import Execution, PositionReport, Update
 from order_manager.domain.orders import OrderReport
-from order_manager.errors import ExchangeError, LaneLost
+from order_manager.errors import ExchangeError, LaneLost, is_bug
 from order_manager.services.desk import Desk
 from order_manager.services.ports import Lane
 from order_manager.services.record_reports import apply_reports
@@ -75,7 +75,13 @@ def _apply_waiting(lane: Lane, doubts: Doubts, desk: Desk) -> int:
         except Exception as error:  # whatever it is, one bad update must not stop the symbol
             if not lane.survives(error):
                 raise
-            log.error("updates_not_applied", symbol=lane.symbol, count=len(waiting), error=repr(error))
+            log.error(
+                "updates_not_applied",
+                symbol=lane.symbol,
+                count=len(waiting),
+                error=repr(error),
+                exc_info=is_bug(error),
+            )
             _apply_one_by_one(lane, waiting, desk)
         doubts.add(updates)
         lane.drop_updates([number for number, _ in waiting])
