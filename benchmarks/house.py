@@ -51,8 +51,9 @@ class House:
         return self._number("SELECT coalesce(max(seq), 0) FROM trading_signals")
 
     def ended_since(self, mark: int) -> int:
-        """Ended, and its events are out: what comes after an acceptance is part of the cost."""
+        """Ended, its events out and its fills booked: what comes after an acceptance is part of the cost."""
         waiting = self._number("SELECT count(*) FROM order_events WHERE published_at IS NULL")
+        waiting += self._number("SELECT count(*) FROM exchange_updates")
         ended = self._number(
             "SELECT count(*) FROM trading_signals WHERE seq > :mark AND state NOT IN ('waiting', 'planned')",
             mark,
@@ -81,7 +82,7 @@ def running_house(
     name: str,
     template: str = TEMPLATE,
 ) -> Iterator[House]:
-    """Consumer, symbol workers, maintenance and beat on an empty broker and a copy of `template`."""
+    """Consumer, stream, symbol workers, maintenance and beat on an empty broker and a copy of `template`."""
     servers.clear_brokers()
     folder = servers.folder / name
     (folder / "logs").mkdir(parents=True)
