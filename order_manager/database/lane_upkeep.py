@@ -58,7 +58,7 @@ class LaneUpkeep:
         for row in rows.all():
             try:
                 found.append((row.id, update_from(row.kind, row.body)))
-            except Exception as error:  # written by another release, or by hand
+            except Exception as error:  # noqa: BLE001 - written by another release, or by hand
                 log.error("update_unreadable", symbol=self.symbol, update=row.id, error=repr(error))
                 self.set_update_aside(row.id, reason=repr(error))
                 self.request_reconciliation()
