@@ -13,7 +13,7 @@ from flask import Flask, g, request
 
 from order_manager.settings import Settings
 from order_manager.web import sessions
-from order_manager.web.context import current_runtime
+from order_manager.web.context import current_ended_sessions, current_runtime
 from order_manager.web.errors import ApiError
 
 HEADER = "X-API-Key"
@@ -34,7 +34,8 @@ def require_key() -> None:
         return
     settings = current_runtime().settings
     given = request.headers.get(HEADER, "").encode("latin-1", "replace")  # the bytes as they were sent
-    if not given and request.method in sessions.READING and sessions.is_signed_in(settings):
+    may_sign_in = not given and request.method in sessions.READING
+    if may_sign_in and sessions.is_signed_in(settings, current_ended_sessions()):
         g.is_console = True
         return
     may_operate, may_read = permissions(given, settings)

@@ -13,7 +13,7 @@ from werkzeug.exceptions import NotFound
 
 from order_manager.web import sessions
 from order_manager.web.auth import permissions
-from order_manager.web.context import current_runtime
+from order_manager.web.context import current_ended_sessions, current_runtime
 from order_manager.web.errors import ApiError
 from order_manager.web.sessions import Tries
 
@@ -40,7 +40,7 @@ def _begin(setup: BlueprintSetupState) -> None:
 @blueprint.get("/")
 def console() -> Response:
     """The console, or the form to sign in."""
-    if not sessions.is_signed_in(current_runtime().settings):
+    if not sessions.is_signed_in(current_runtime().settings, current_ended_sessions()):
         return _form()
     return _page((_PAGES / "console.html").read_text())
 
@@ -73,7 +73,7 @@ def sign_in() -> Response:
 def sign_out() -> Response:
     _refuse_other_sites()
     answer = _to_the_console()
-    sessions.sign_out(answer)
+    sessions.sign_out(answer, current_runtime().settings, current_ended_sessions())
     return answer
 
 

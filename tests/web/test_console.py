@@ -7,13 +7,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import redis
 from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from order_manager import web
 from order_manager.web import create_app, sessions
+from order_manager.web.context import current_ended_sessions
 from order_manager.web.sessions import COOKIE, LIFETIME_S, Tries
+from tests.servers import RedisServer
 from tests.web.conftest import RuntimeOf
 
 OPERATING, READING = "operate-one", "lesen-für-zwei"
@@ -106,14 +109,16 @@ def test_the_cookie_ends_after_twelve_hours(client: FlaskClient, monkeypatch: py
 
 def test_a_cookie_that_was_changed_is_none(client: FlaskClient) -> None:
     value = cookie_of(sign_in(client)).value
-    version, expires_at, signature = value.split(".")
+    version, expires_at, session_id, signature = value.split(".")
     last = "0" if signature[-1] != "0" else "1"
     changed = (
-        f"{version}.{int(expires_at) + 1}.{signature}",
-        f"{version}.{expires_at}.{signature[:-1]}{last}",
-        f"{version}.{expires_at}.",
-        f"{version}.{'9' * 12}.{signature}",
-        f"v2.{expires_at}.{signature}",
+        f"{version}.{int(expires_at) + 1}.{session_id}.{signature}",
+        f"{version}.{expires_at}.{session_id}.{signature[:-1]}{last}",
+        f"{version}.{expires_at}.{'0' * 32}.{signature}",
+        f"{version}.{expires_at}.{session_id}.",
+        f"{version}.{'9' * 12}.{session_id}.{signature}",
+        f"v1.{expires_at}.{session_id}.{signature}",
+        f"v1.{expires_at}.{signature}",
         value + "x",
         "",
         OPERATING,
@@ -140,6 +145,44 @@ def test_signing_out_ends_it(client: FlaskClient) -> None:
     assert answer.status_code == 303
     assert client.get(ORDERS).status_code == 401
     assert shows_the_form(client)
+
+
+def test_a_copy_of_the_cookie_is_worth_nothing_after_signing_out_in_whatever_process(
+    runtime_of: RuntimeOf, redis_server: RedisServer
+) -> None:
+    keys = {"ORDERMANAGER_API_KEY": OPERATING, **redis_server.environment()}
+    one, other = (create_app(runtime_of(**keys)).test_client() for _ in range(2))
+    value, another = (cookie_of(sign_in(one)).value for _ in range(2))
+    other.set_cookie(COOKIE, value)
+    assert other.get(ORDERS).status_code == 200
+    one.set_cookie(COOKIE, value)
+
+    one.post("/console/sign-out")
+
+    assert other.get(ORDERS).status_code == 401
+    other.set_cookie(COOKIE, another)
+    assert other.get(ORDERS).status_code == 200
+    with redis.Redis.from_url(redis_server.url()) as client:
+        assert 0 < client.ttl(f"console:signed-out:{value.split('.')[2]}") <= LIFETIME_S + 1
+
+
+def test_without_redis_the_process_that_ended_a_session_still_knows(client: FlaskClient) -> None:
+    value = cookie_of(sign_in(client)).value
+    assert client.get(ORDERS).status_code == 200
+
+    client.post("/console/sign-out")
+
+    client.set_cookie(COOKIE, value)
+    assert client.get(ORDERS).status_code == 401
+
+
+def test_what_is_no_session_is_not_kept_on_signing_out(client: FlaskClient, app: Flask) -> None:
+    client.set_cookie(COOKIE, f"v2.{int(time.time()) + 60}.{'0' * 32}.{'0' * 64}")
+
+    client.post("/console/sign-out")
+
+    with app.app_context():
+        assert "0" * 32 not in current_ended_sessions()
 
 
 def test_a_wrong_key_is_told_and_not_repeated(client: FlaskClient) -> None:
