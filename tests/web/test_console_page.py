@@ -152,7 +152,8 @@ def nothing_goes_wrong_on_it(console: Browser, address: str) -> Iterator[None]:
     yield
     console.run("1")  # what happened meanwhile has been told
     assert console.errors == []
-    assert {urlsplit(url).netloc for url in console.requested} == {urlsplit(address).netloc}
+    loaded = {urlsplit(url).netloc for url in console.requested if not url.startswith("data:")}
+    assert loaded == {urlsplit(address).netloc}
 
 
 def rows(panel: str) -> str:
@@ -241,6 +242,50 @@ def test_it_fits_a_phone(console: Browser, scheme: str) -> None:
     console.look(width=1440, height=900)
 
 
+def test_what_is_old_looks_so_and_says_since_when(console: Browser) -> None:
+    # No answer is let through, and six seconds pass at once.
+    console.run("""window.real = [window.fetch, Date.now]; window.held = [];
+        window.fetch = (...given) => new Promise((go) => held.push(() => go(real[0](...given))));
+        Date.now = () => real[1]() + 8000""")
+
+    console.wait("document.body.classList.contains('old')")
+
+    assert "no answer for" in console.run(text("#heard"))
+    assert "No answer since" in console.run(text("#attention li"))
+    assert console.run("document.title").startswith("no answer")
+    assert console.run("getComputedStyle(document.getElementById('tiles')).opacity") == "0.5"
+    console.run("[window.fetch, Date.now] = real; held.forEach((go) => go())")
+    console.wait(f"{text('#heard')} == 'live' && !document.body.classList.contains('old')")
+    console.wait(f"!{text('#attention')}.includes('No answer')")
+    assert "order manager" in console.run("document.title")
+
+
+def test_the_times_say_their_zone(console: Browser) -> None:
+    console.wait(f"/^[0-9:]{{8}} [A-Z]+/.test({text('#clock')})")
+
+
 def test_signing_out_shows_the_form_again(console: Browser) -> None:
     console.run("document.querySelector('body > header button').click()")
     console.wait("document.getElementById('key') !== null")
+
+
+def test_the_page_of_the_api_takes_a_key_and_tries_a_path(browser: Browser, address: str) -> None:
+    browser.open(address + "/docs")
+    browser.wait("document.querySelector('.btn.authorize') !== null")
+    browser.run("document.querySelector('.btn.authorize').click()")
+    browser.wait("document.querySelector('.auth-container input') !== null")
+    browser.run("document.querySelector('.auth-container input').focus()")
+    browser.type(KEY)
+    browser.run("document.querySelector('.auth-container button.authorize').click()")
+    browser.run("document.querySelector('.btn-done').click()")
+    path = """[...document.querySelectorAll('.opblock')].find((one) =>
+        one.querySelector('.opblock-summary-path').dataset.path === '/api/v1/orders')"""
+    browser.run(f"{path}.querySelector('.opblock-summary-control').click()")
+    for button in (".try-out__btn", ".execute"):
+        browser.wait(f"{path}.querySelector({button!r}) !== null")
+        browser.run(f"{path}.querySelector({button!r}).click()")
+
+    answer = f"{path}.querySelector('.live-responses-table tbody')"
+    browser.wait(f"{answer}?.querySelector('.response-col_status').innerText == '200'")
+
+    assert '"orders"' in browser.run(f"{answer}.innerText")

@@ -4,7 +4,7 @@ import { findings, showFindings } from "./attention.js";
 import { showLane, showOrder, showPosition, showSignal } from "./details.js";
 import { setClass, setText } from "./dom.js";
 import { Feed } from "./feeds.js";
-import { age, setClock, words } from "./format.js";
+import { age, now, setClock, timeWithZone } from "./format.js";
 import { remember } from "./memory.js";
 import { Table } from "./table.js";
 import * as tables from "./tables.js";
@@ -17,6 +17,7 @@ const by = (id) => document.getElementById(id);
 const tiles = new Tiles(by("tiles"));
 const state = { overview: null, lanes: null, ready: null, failures: new Map() };
 let heard_at = null;
+let wasOld = false;
 
 function follow(path, show) {
   const feed = new Feed(
@@ -40,10 +41,11 @@ function follow(path, show) {
 
 function judge() {
   const failures = new Map([...state.failures].filter(([, { times }]) => times > 1));
-  const found = findings({ ...state, failures });
+  const silent_since = isOld() ? now() - (Date.now() - heard_at) : null;
+  const found = findings({ ...state, failures, silent_since });
   showFindings(document.querySelector("#attention ul"), found, { isComplete: state.overview && state.lanes && state.ready });
   const bad = found.filter((one) => one.tone === "bad").length;
-  const shown = bad ? `(${bad}) order manager` : "order manager";
+  const shown = silent_since ? "no answer – order manager" : bad ? `(${bad}) order manager` : "order manager";
   if (document.title !== shown) document.title = shown;
 }
 
@@ -54,12 +56,20 @@ function showHeader({ environment, is_dry_run, account }) {
   setClass(by("mode"), `badge ${{ active: "good", reducing: "warn", halted: "bad" }[account.mode]}`);
 }
 
+function isOld() {
+  return heard_at !== null && Date.now() - heard_at > OLD_MS;
+}
+
 function tick() {
   if (heard_at === null || document.hidden) return;
-  const silent_ms = Date.now() - heard_at;
-  const isOld = silent_ms > OLD_MS;
-  setText(by("heard"), isOld ? `no answer for ${age(silent_ms / 1000)}` : "live");
-  setClass(by("heard"), isOld ? "bad" : "good");
+  setText(by("heard"), isOld() ? `no answer for ${age((Date.now() - heard_at) / 1000)}` : "live");
+  setClass(by("heard"), isOld() ? "bad" : "good");
+  setText(by("clock"), timeWithZone(now()));
+  // Numbers of a server that is gone must not look like those of one that is there.
+  if (document.body.classList.toggle("old", isOld()) !== wasOld) {
+    wasOld = isOld();
+    judge();
+  }
 }
 
 function panel(id, open) {

@@ -1,7 +1,7 @@
 // What somebody should look at, the worst first, each with what to do.
 
 import { el, keyed, setClass, setText } from "./dom.js";
-import { age, ageOf, roughly, words } from "./format.js";
+import { age, ageOf, roughly, timeWithZone, words } from "./format.js";
 import { isStuck } from "./tables.js";
 
 const UNKNOWN_S = 5; // an answer takes less
@@ -9,10 +9,12 @@ const NEAR = 0.9; // of the exposure limit
 const AT_MOST = 8;
 const RANKS = { bad: 0, warn: 1 };
 
-export function findings({ overview, lanes, ready, failures }) {
+export function findings({ overview, lanes, ready, failures, silent_since }) {
   const found = [];
   const say = (tone, key, what, todo) => found.push({ tone, key, what, todo });
-  if (failures.size) {
+  if (silent_since) {
+    say("bad", "silent", `No answer since ${timeWithZone(silent_since)}`, "What is shown is what was known then. Does the web process run, and is it reached?");
+  } else if (failures.size) {
     const names = [...failures].map(([path, { error }]) => `${path.split("?")[0]}: ${error.message}`);
     say("bad", "failures", "The order manager does not answer", `${names.join("; ")}. What is shown may be old.`);
   }
@@ -56,7 +58,7 @@ function laneFindings(lane, say) {
     say("bad", `lane ${asset}`, what, "Does a worker consume its queue? See “A symbol does not move” in operations.md.");
   }
   if (lane.mode !== "active") {
-    say("warn", `mode ${asset}`, `${asset} is ${lane.mode}`, "Trade it again with “order-manager resume”.");
+    say("warn", `mode ${asset}`, `${asset} is ${lane.mode}`, `Trade it again with “order-manager resume --asset ${asset}”.`);
   }
   if (lane.oldest_update_age_s > 30) {
     say("warn", `updates ${asset}`, `${asset}: ${lane.waiting_updates} updates of the exchange wait for ${age(lane.oldest_update_age_s)}`, "Its lane applies them when it runs.");

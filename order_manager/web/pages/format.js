@@ -61,12 +61,23 @@ export function age(value) {
 
 const clock = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit", second: "2-digit" });
 const day = new Intl.DateTimeFormat("en-GB", { day: "2-digit", month: "short", year: "2-digit" });
-const whole = new Intl.DateTimeFormat("en-GB", { dateStyle: "medium", timeStyle: "medium" });
+const zoned = new Intl.DateTimeFormat("en-GB", {
+  hour: "2-digit", minute: "2-digit", second: "2-digit", timeZoneName: "short",
+});
+const whole = new Intl.DateTimeFormat("en-GB", {
+  day: "numeric", month: "short", year: "numeric",
+  hour: "2-digit", minute: "2-digit", second: "2-digit", timeZoneName: "short",
+});
 
 export function time(timestamp) {
   if (timestamp == null) return "–";
   const moment = new Date(timestamp);
   return now() - moment < 20 * 3600_000 ? clock.format(moment) : day.format(moment);
+}
+
+/** 14:03:59 CET: times are the reader's own, and say so; logs and the API are in UTC. */
+export function timeWithZone(timestamp) {
+  return zoned.format(new Date(timestamp));
 }
 
 export function moment(timestamp) {

@@ -19,10 +19,10 @@ export const orders = {
     { title: "Asset", value: (order) => order.asset },
     { title: "Created", value: (order) => time(order.created_at), hint: (order) => moment(order.created_at), kind: "number" },
     { title: "Side", value: (order) => order.side, tone: (order) => side(order.side) },
-    { title: "Type", value: (order) => order.order_type, wide: true },
     { title: "Quantity", value: (order) => decimal(order.quantity), kind: "number" },
     { title: "Price", value: (order) => (order.price === null ? "market" : decimal(order.price)), kind: "number", wide: true },
     { title: "Filled", value: (order) => decimal(order.filled_quantity), kind: "number", wide: true },
+    { title: "Average", value: (order) => price(order.average_price), kind: "number", wide: true },
     {
       title: "Status",
       value: (order) => (isUnanswered(order) ? "in flight" : words(order.status)),

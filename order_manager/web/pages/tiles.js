@@ -10,21 +10,21 @@ const SIGNS = { available: "●", unavailable: "▲", not_configured: "○" };
 export class Tiles {
   constructor(section) {
     this.section = section;
-    this.pnl = this.tile("PnL, 6 h", { plotted: true });
+    this.pnl = this.tile("PnL", { plotted: "6 h" });
     this.exposure = this.tile("Exposure", { metered: true });
-    this.latency = this.tile("Latency, 1 h", { plotted: true });
-    this.depth = this.tile("Waiting signals, 15 min", { plotted: true });
+    this.latency = this.tile("Latency", { plotted: "1 h" });
+    this.depth = this.tile("Waiting", { plotted: "15 min" });
     this.signals = this.tile("Signals, 1 h");
     this.letters = this.tile("Dead letters");
     this.dependencies = this.tile("Dependencies", { listed: true });
   }
 
-  tile(title, { plotted = false, metered = false, listed = false } = {}) {
+  tile(title, { plotted = "", metered = false, listed = false } = {}) {
     const tile = { value: el("p", { class: "value" }), note: el("p", { class: "note" }) };
     if (plotted) tile.plot = plot(title);
     if (metered) tile.meter = el("meter", { min: 0, max: 1, low: 0.75, high: 0.9, optimum: 0, "aria-label": title });
     if (listed) tile.list = el("ul", {});
-    const parts = [el("h2", {}, title), listed ? tile.list : tile.value, tile.plot, tile.meter, listed ? null : tile.note];
+    const parts = [el("h2", {}, title, plotted ? el("span", { class: "span" }, `plot: ${plotted}`) : null), listed ? tile.list : tile.value, tile.plot, tile.meter, listed ? null : tile.note];
     this.section.append(el("div", { class: listed ? "tile listed" : "tile" }, ...parts));
     return tile;
   }
@@ -33,7 +33,7 @@ export class Tiles {
     fill(this.exposure, roughly(exposure.total), `of ${roughly(exposure.limit)} · free balance ${roughly(account.available_balance)}`);
     this.exposure.meter.value = Math.min(1, Number(exposure.total) / Number(exposure.limit));
     const last = latency.at(-1);
-    fill(this.latency, last ? seconds(last.median_s) : "–", last ? `from receipt to acceptance · worst ${seconds(last.worst_s)}` : "no order was accepted within the hour");
+    fill(this.latency, last ? seconds(last.median_s) : "–", last ? `median, receipt to acceptance · worst ${seconds(last.worst_s)}` : "no order was accepted within the hour");
     const series = (name, value) => ({ name, points: latency.map((one) => [Date.parse(one.at), value(one)]) });
     draw(this.latency.plot, [series("middle", (one) => one.median_s), series("worst", (one) => one.worst_s)], {
       label: "Seconds from a signal's receipt to its order's acceptance, median and worst by the minute",
@@ -60,7 +60,7 @@ export class Tiles {
   showLanes(lanes) {
     const depth = lanes.reduce((sum, lane) => sum + lane.depth, 0);
     const deepest = lanes.reduce((most, lane) => (lane.depth > (most?.depth ?? 0) ? lane : most), null);
-    fill(this.depth, `${depth}`, deepest ? `most in ${deepest.asset}: ${deepest.depth}` : `in ${lanes.length} lanes`);
+    fill(this.depth, `${depth}`, deepest ? `most in ${deepest.asset}: ${deepest.depth}` : `signals in ${lanes.length} lanes`);
     draw(this.depth.plot, [{ name: "depth", points: depthOf("") }], { label: "Signals that wait, since this page was opened", withZero: true });
   }
 
