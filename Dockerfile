@@ -24,7 +24,7 @@ RUN groupadd --gid 10001 desk \
     && install --directory --owner=desk --group=desk /var/lib/order-manager
 COPY --from=dependencies /opt/venv /opt/venv
 WORKDIR /app
-COPY setup.cfg pyproject.toml README.md alembic.ini celeryconfig.py ./
+COPY setup.cfg pyproject.toml README.md alembic.ini celeryconfig.py flowerconfig.py ./
 COPY alembic alembic
 COPY order_manager order_manager
 # In place, as the migrations are found beside the package.
