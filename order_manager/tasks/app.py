@@ -5,6 +5,7 @@ from typing import Any
 import structlog
 from celery import Celery, signals
 
+from order_manager.errors import Retryable
 from order_manager.logs import configure_logs
 from order_manager.queues import MAINTENANCE
 from order_manager.settings import load_settings
@@ -17,6 +18,7 @@ CATCH_UP_WITHIN_S = 60.0
 
 app = Celery("order_manager", amqp="order_manager.tasks.queues:SymbolAMQP")
 app.config_from_object("celeryconfig")
+app.Task.throws = (Retryable,)  # an exchange that is away is no error of the task's, and wants no traceback
 app.steps["consumer"].add(LaneLeases)
 app.steps["worker"].add(EndAtLast)
 
@@ -37,6 +39,13 @@ def _catch_up(sender: Any, **_: Any) -> None:
             sender.app.send_task(errand, queue=MAINTENANCE, expires=CATCH_UP_WITHIN_S, ignore_result=True)
         except Exception as error:  # noqa: BLE001 - whatever the broker's library raises: the schedule comes
             structlog.get_logger(__name__).warning("errand_not_sent", task=errand, error=repr(error))
+
+
+@signals.task_failure.connect
+def _tell_put_off(sender: Any, exception: BaseException, **_: Any) -> None:
+    """The schedule, or the sweep, sends it again."""
+    if isinstance(exception, Retryable):
+        structlog.get_logger(__name__).warning("task_put_off", task=sender.name, error=exception.message)
 
 
 @signals.task_prerun.connect
