@@ -10,8 +10,9 @@ _settings = load_settings()
 
 
 def _every(seconds: float, task: str) -> dict[str, Any]:
-    """One that nobody took in time is worth nothing: the next is there already."""
-    return {"task": task, "schedule": seconds, "options": {"queue": MAINTENANCE, "expires": seconds}}
+    """One that nobody took in time is worth nothing: the next is there already. Nobody reads its result."""
+    options = {"queue": MAINTENANCE, "expires": seconds, "ignore_result": True}
+    return {"task": task, "schedule": seconds, "options": options}
 
 
 broker_url = _settings.broker_url
@@ -31,8 +32,7 @@ else:
     }
 
 result_backend = _settings.redis_url
-result_expires = 3600
-task_ignore_result = True
+result_expires = 3600  # of what somebody called by name; what we send ourselves asks for none
 
 imports = ("order_manager.tasks.trading", "order_manager.tasks.maintenance")
 task_serializer = result_serializer = "json"

@@ -1,4 +1,4 @@
-"""Tasks that are not one symbol's business, or that fan out to the symbols."""
+"""Tasks that are not one symbol's business, or that fan out to the symbols; they return what they did."""
 
 from dataclasses import asdict
 from datetime import timedelta
@@ -21,60 +21,66 @@ UNATTENDED_S = 1.0  # what waits longer than this has lost its wake-up
 
 
 @app.task(name="open_symbol")
-def open_symbol(symbol: str) -> bool:
+def open_symbol(symbol: str) -> dict[str, Any]:
     """A first signal for a symbol: open its lane if the exchange lists it, else reject what waits."""
     is_listed = _open(runtime(), symbol)
     publish_rejections()
-    return is_listed
+    return {"listed": is_listed}
 
 
 @app.task(name="publish_rejections")
-def publish_rejections() -> int:
+def publish_rejections() -> dict[str, Any]:
     """Publish events of signals that were rejected at the door."""
     rt = runtime()
-    return sweeping.publish_without_lane(store=rt.inbox, publisher=rt.publisher)
+    return {"published": sweeping.publish_without_lane(store=rt.inbox, publisher=rt.publisher)}
 
 
 @app.task(name="sweep")
-def sweep() -> int:
+def sweep() -> dict[str, Any]:
     """Wake what was forgotten; returns how many symbols."""
     rt = runtime()
-    return sweeping.sweep(
+    woken = sweeping.sweep(
         store=rt.inbox,
         publisher=rt.publisher,
         wake=wake,
         open_symbol=send_open_symbol,
         older_than_s=UNATTENDED_S,
     )
+    return {"woken": woken}
 
 
-@app.task(name="reconcile_orders", ignore_result=False)
+@app.task(name="reconcile_orders")
 def reconcile_orders() -> dict[str, Any]:
     """Have every symbol compared with the exchange, and what is not one symbol's."""
     return {"requested": request_reconciliation(), **_reconcile_account(runtime())}
 
 
-@app.task(name="validate_positions", ignore_result=False)
+@app.task(name="validate_positions")
 def validate_positions() -> dict[str, Any]:
     """Have every position recounted from its fills and compared with the exchange."""
     return {"requested": request_reconciliation(validate=True)}
 
 
-@app.task(name="discover_symbols", ignore_result=False)
+@app.task(name="discover_symbols")
 def discover_symbols() -> dict[str, Any]:
     """Open lanes for symbols that somebody else trades on our account, and compare the balance."""
     return _reconcile_account(runtime())
 
 
-@app.task(name="sync_orders", ignore_result=False)
+@app.task(name="sync_orders")
 def sync_orders(scope: str = "active", asset: str | None = None) -> dict[str, Any]:
     """Compare with the exchange now; returns the result, or how far it is after a few seconds."""
-    syncing = build_syncing(runtime())
+    rt = runtime()
+    if scope not in list(SyncScope):
+        return _no_sync(scope, asset, f"scope must be one of {', '.join(SyncScope)}")
+    if asset is not None and asset not in rt.inbox.known_lanes():
+        return _no_sync(scope, asset, "there is no symbol with this asset")
+    syncing = build_syncing(rt)
     run_id = start_sync(SyncScope(scope), asset, syncing=syncing)
     return wait_for_sync(run_id, syncing=syncing, timeout_s=SYNC_WAIT_S) or {}
 
 
-@app.task(name="cancel_stale_orders", ignore_result=False)
+@app.task(name="cancel_stale_orders")
 def cancel_stale_orders() -> dict[str, Any]:
     """Have orders that rest for too long cancelled; returns the symbols with such orders."""
     rt = runtime()
@@ -86,13 +92,13 @@ def cancel_stale_orders() -> dict[str, Any]:
 
 
 @app.task(name="refresh_instruments")
-def refresh_instruments() -> int:
+def refresh_instruments() -> dict[str, Any]:
     """Read every symbol's trading rules again; returns how many there are."""
     rt = runtime()
-    return refreshing.refresh_instruments(store=rt.inbox, exchange=rt.exchange)
+    return {"instruments": refreshing.refresh_instruments(store=rt.inbox, exchange=rt.exchange)}
 
 
-@app.task(name="snapshot_positions", ignore_result=False)
+@app.task(name="snapshot_positions")
 def snapshot_positions() -> dict[str, Any]:
     """Save every held position at today's prices and warn of large losses; returns what was done."""
     rt = runtime()
@@ -104,6 +110,11 @@ def snapshot_positions() -> dict[str, Any]:
         now=rt.desk.now,
     )
     return asdict(outcome)
+
+
+def _no_sync(scope: str, asset: str | None, why: str) -> dict[str, Any]:
+    """What was asked for makes no sense: a person mistyped, and no task of ours failed."""
+    return {"status": "failed", "scope": scope, "asset": asset, "errors": [{"asset": asset, "error": why}]}
 
 
 def _reconcile_account(rt: Runtime) -> dict[str, Any]:
