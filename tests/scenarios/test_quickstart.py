@@ -97,7 +97,7 @@ def check_what_celery_tells(house: House) -> None:
         assert call("refresh_instruments")["instruments"] > 1
         assert call("sweep") == {"woken": 0}
         assert call("wake_lane", queue="orders.BTCUSDT", args=["BTCUSDT"]) == {"signals_ended": 0}
-        worker, *_ = client.control.inspect(limit=1, timeout=10).ping()  # who is asked by name answers at once
+        worker, *_ = client.control.inspect(limit=1, timeout=10).ping()  # by name all answer at once
         look = client.control.inspect([worker], timeout=10)
         told = json.dumps([look.conf(), look.stats(), look.report(), look.registered()], default=str)
     assert "execute_signal" in told
