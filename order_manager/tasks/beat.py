@@ -2,6 +2,7 @@
 
 import os
 import socket
+import threading
 from typing import Any
 
 import structlog
@@ -16,6 +17,7 @@ from order_manager.settings import load_settings
 log = structlog.get_logger(__name__)
 
 LOOK_S = 1.0  # between looks at the lock
+END_WITHIN_S = 5.0  # after its schedule was saved
 
 
 class LeaderScheduler(PersistentScheduler):  # type: ignore[misc]
@@ -63,6 +65,10 @@ class LeaderScheduler(PersistentScheduler):  # type: ignore[misc]
             log.warning("beat_schedule_not_saved", file=self.schedule_filename, error=repr(error))
 
     def close(self) -> None:
+        # Interrupted anywhere, in the middle of a message, too: the broker's library may then wait for ever.
+        timer = threading.Timer(END_WITHIN_S, os._exit, (0,))
+        timer.daemon = True
+        timer.start()
         self._leadership.resign()  # first, so that another beat can go on at once
         super().close()
 

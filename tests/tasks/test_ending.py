@@ -1,10 +1,11 @@
-"""A worker that is stopped ends, though its pool never does, or its last result is not read."""
+"""A worker that is stopped ends, though its pool never does, or its last result is not read; so does beat."""
 
 import os
 import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 from order_manager.embedded import RedisServer
 from tests.servers import flush
@@ -78,5 +79,31 @@ def test_a_worker_that_is_stopped_just_after_it_began_a_task_ends_with_the_task(
             process.send_signal(signal.SIGTERM)
             assert "done" in process.communicate(timeout=15)[1]
             assert process.returncode == 0
+        finally:
+            process.kill()
+
+
+# Something in the process goes on for ever.
+BEAT = """
+import sys, threading, time
+from order_manager.tasks import beat
+from order_manager.tasks.app import app
+beat.END_WITHIN_S = 0.5
+threading.Thread(target=time.sleep, args=(600,)).start()
+app.start(["beat", "--pidfile=", "-s", sys.argv[1]])
+"""
+
+
+def test_a_beat_that_is_stopped_ends_though_something_keeps_it(tmp_path: Path) -> None:
+    env = {**os.environ, **SERVERS, "POSTGRES_PORT": "1", "PYTHONPATH": str(ROOT)}
+    argv = [sys.executable, "-c", BEAT, str(tmp_path / "schedule")]
+    with subprocess.Popen(argv, env=env, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stderr is not None
+            for line in process.stderr:
+                if "beat_standing_by" in line:
+                    break
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(10) == 0
         finally:
             process.kill()
