@@ -8,10 +8,12 @@ from typing import Any
 import pytest
 
 from order_manager.embedded import PostgresServer, RedisServer
+from tests.scenarios.composed import ComposedHouse, composed_house
 from tests.scenarios.house import House, running_house
 from tests.servers import flush
 
 HouseMaker = Callable[..., AbstractContextManager[House]]
+ComposedHouseMaker = Callable[..., AbstractContextManager[ComposedHouse]]
 
 
 @pytest.fixture
@@ -27,6 +29,23 @@ def house_on(
 
     def make(**options: Any) -> AbstractContextManager[House]:
         return running_house(tmp_path, servers, database_url=postgres_server.url(name), **options)
+
+    return make
+
+
+@pytest.fixture
+def composed_house_on(
+    broker: Mapping[str, str],
+    postgres_server: PostgresServer,
+    fresh_database: Callable[[], str],
+    tmp_path: Path,
+) -> ComposedHouseMaker:
+    """The same of every program, as docker-compose.yml has them; not started."""
+    name = fresh_database()
+    servers = {**broker, **postgres_server.environment(name)}
+
+    def make(**options: Any) -> AbstractContextManager[ComposedHouse]:
+        return composed_house(tmp_path, servers, database_url=postgres_server.url(name), **options)
 
     return make
 
