@@ -223,6 +223,20 @@ def test_it_does_not_ask_while_nobody_looks(console: Browser) -> None:
     assert len(console.requested) > asked
 
 
+@pytest.mark.parametrize("width", [700, 1000, 1251, 1280, 1366, 1421])
+def test_no_column_is_cut_off(console: Browser, width: int) -> None:
+    console.look(width=width, height=800)
+
+    console.wait(f"innerWidth == {width}")
+
+    console.wait(
+        "[...document.querySelectorAll('.scroll')].every((one) => one.scrollWidth <= one.clientWidth)"
+    )
+    state = "[...document.querySelectorAll('#lanes th')].find((one) => one.textContent == 'State')"
+    assert console.run(f"{state}.clientWidth") > 50
+    console.look(width=1440, height=900)
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_it_fits_a_phone(console: Browser, scheme: str) -> None:
     console.look(width=390, height=844, scheme=scheme, is_phone=True)
