@@ -167,6 +167,12 @@ def _is_worker(service: dict[str, Any]) -> bool:
     return "worker" in service.get("command", [])
 
 
+def test_the_image_is_built_once() -> None:
+    assert [name for name, service in SERVICES.items() if "build" in service] == ["migrate"]
+    assert len({SERVICES[name]["image"] for name in OURS}) == 1
+    assert all(SERVICES[name]["pull_policy"] == "never" for name in OURS)
+
+
 def test_only_what_people_open_is_published() -> None:
     assert [name for name, service in SERVICES.items() if "ports" in service] == ["web", "flower", "grafana"]
 
