@@ -41,8 +41,9 @@ def connect(url: str, *, pool_size: int = 5, session_timeout_s: float | None = N
     options += ["-c", f"statement_timeout={patience_ms + 5000}"]
     if session_timeout_s is not None:
         limit_ms = int(session_timeout_s * 1000)
-        # Plans are made once a session, perhaps while the tables are empty: never for that case.
-        options += ["-c", "enable_seqscan=off"]
+        # Plans are made once a session, perhaps while the tables are empty: never for that case. They look
+        # costly then, and a server with LLVM would compile each, for a second and more.
+        options += ["-c", "enable_seqscan=off", "-c", "jit=off"]
         options += ["-c", f"idle_session_timeout={limit_ms}"]
         options += ["-c", f"idle_in_transaction_session_timeout={limit_ms}"]
     engine = create_engine(
