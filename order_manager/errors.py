@@ -6,6 +6,7 @@ OrderManagerError
 + NotConfirmed              the broker may have it or not: send it again, repeats are dropped
 + PositionManagerAway       decide without it as the settings say, and ask again next time
 + LaneLost                  stop at once: another process may own the symbol by now
++ AlreadyPlaced             an order of the signal exists that was forgotten: place nothing
 + ExchangeError(ret_code)
   + Retryable               ask again with the same client_order_id
     - RateLimited           not applied; ask again after `retry_after_s`
@@ -45,6 +46,10 @@ class MalformedMessage(OrderManagerError):
 
 class LaneLost(OrderManagerError):
     """The session that holds a symbol's lane is gone, and with it the right to act on the symbol."""
+
+
+class AlreadyPlaced(OrderManagerError):
+    """A planned client_order_id is on record: the database was restored, and the order found again."""
 
 
 class NotConfirmed(OrderManagerError):

@@ -14,7 +14,7 @@ from decimal import Decimal
 from typing import Any
 
 from sqlalchemy import Connection, Engine, Row, bindparam, delete, func, select, update
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 
 from order_manager import metrics
 from order_manager.database import lane_sql, outbox
@@ -40,7 +40,9 @@ from order_manager.domain.events import Event
 from order_manager.domain.orders import Order
 from order_manager.domain.positions import Position, PositionMode
 from order_manager.domain.signals import Signal
-from order_manager.errors import LaneLost
+from order_manager.errors import AlreadyPlaced, LaneLost
+
+LINK_ID_ONCE = "uq_orders_client_order_id"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -207,7 +209,7 @@ class Lane(LaneUpkeep):
 
     @contextmanager
     def deciding(self) -> Iterator[Decision]:
-        """The decision's transaction: holds the account row until the block ends."""
+        """The decision's transaction: holds the account row until the block ends. Raises AlreadyPlaced."""
         try:
             row = in_one_trip(
                 self._connection, "BEGIN", lane_sql.LOCK_ACCOUNT, (lane_sql.STATE, {"symbol": self.symbol})
@@ -215,9 +217,11 @@ class Lane(LaneUpkeep):
             decision = Decision(self._connection, self.symbol, row.one())
             yield decision
             in_one_trip(self._connection, *decision.last_steps, "COMMIT")
-        except BaseException:
+        except BaseException as error:
             if not self._connection.invalidated:
                 self._connection.exec_driver_sql("ROLLBACK")
+            if isinstance(error, IntegrityError) and LINK_ID_ONCE in str(error.orig):
+                raise AlreadyPlaced from error
             raise
         self.has_events = self.has_events or decision.has_events
 
@@ -225,6 +229,11 @@ class Lane(LaneUpkeep):
         """What the exchange said; what was planned since then is reserved on top."""
         self._connection.execute(lane_sql.SAVE_BALANCE, {"available": available, "asked_at": asked_at})
         self.balance_at = asked_at
+
+    def claim_orders(self, signal: Signal, client_order_id_prefix: str) -> list[str]:
+        """Make the signal's own what was taken for others' orders; returns their client_order_ids."""
+        values = {"signal_id": signal.signal_id, "symbol": self.symbol, "prefix": client_order_id_prefix}
+        return list(self._connection.execute(lane_sql.CLAIM, values).scalars())
 
     # Outcomes
 

@@ -248,4 +248,16 @@ SAVE_BALANCE = text("""
     WHERE id = 1 AND (balance_at IS NULL OR balance_at < :asked_at)
 """)
 
+CLAIM = text("""
+    WITH claimed AS (
+        UPDATE orders SET signal_id = :signal_id, is_external = false
+        WHERE symbol = :symbol AND is_external AND starts_with(client_order_id, :prefix)
+        RETURNING id, client_order_id
+    ), related AS (
+        INSERT INTO signal_order_relationships (signal_id, order_id, relation)
+        SELECT :signal_id, id, 'placed' FROM claimed
+    )
+    SELECT client_order_id FROM claimed ORDER BY client_order_id
+""")
+
 RELATE = insert(signal_order_relationships).on_conflict_do_nothing()

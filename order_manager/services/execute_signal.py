@@ -16,12 +16,12 @@ from typing import Any
 import structlog
 
 from order_manager.domain.events import iso, market_json, signal_event, text
-from order_manager.domain.identity import client_order_id
+from order_manager.domain.identity import client_order_id, client_order_id_prefix
 from order_manager.domain.orders import ZERO, Order, OrderRequest, OrderStatus
 from order_manager.domain.planning import plan_orders
 from order_manager.domain.signals import Signal
 from order_manager.domain.state import Amendment, Market, Plan, Rejection, TradingState
-from order_manager.errors import OrderNotFound, OutcomeUnknown, Refused
+from order_manager.errors import AlreadyPlaced, OrderNotFound, OutcomeUnknown, Refused
 from order_manager.services.desk import Desk
 from order_manager.services.place_orders import event_of, place_orders
 from order_manager.services.ports import Decision, Lane, WaitingSignal
@@ -44,7 +44,11 @@ def execute_signal(lane: Lane, waiting: WaitingSignal, open_orders: Sequence[Ord
     if waiting.began_amending and lane.amendment_shows(waiting.signal):
         lane.finish_signal(waiting.signal, "executed", now=desk.now())
         return
-    market, planned = _decide(lane, waiting, open_orders, desk)
+    try:
+        market, planned = _decide(lane, waiting, open_orders, desk)
+    except AlreadyPlaced:
+        _record_forgotten(lane, waiting.signal, desk)
+        return
     if planned:
         place_orders(lane, waiting, planned, desk, market=market)
 
@@ -115,6 +119,14 @@ def _record_refusal(lane: Lane, signal: Signal, refusal: Refused, desk: Desk) ->
         signal, "rejected", code=rejection.code, reason=rejection.message, events=[event], now=now
     )
     log.warning("signal_rejected", code=rejection.code, reason=rejection.message)
+
+
+def _record_forgotten(lane: Lane, signal: Signal, desk: Desk) -> None:
+    """We restored the database, or lost it, and found the signal's orders at the exchange: it is executed."""
+    orders = lane.claim_orders(signal, client_order_id_prefix(signal.signal_id))
+    reason = f"executed before: the exchange has {', '.join(orders) or 'an order of this name'}"
+    lane.finish_signal(signal, "executed", code="already_placed", reason=reason, now=desk.now())
+    log.warning("signal_executed_before", orders=orders)
 
 
 def _amended(lane: Lane, signal: Signal, plan: Plan, desk: Desk) -> bool:
