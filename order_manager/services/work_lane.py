@@ -5,7 +5,7 @@ from datetime import timedelta
 import structlog
 
 from order_manager import metrics
-from order_manager.errors import AccessDenied, ExchangeError, RateLimited, Retryable
+from order_manager.errors import AccessDenied, ExchangeError, LaneLost, RateLimited, Retryable
 from order_manager.services.apply_updates import apply_updates
 from order_manager.services.desk import Desk
 from order_manager.services.execute_signal import execute_signal
@@ -47,6 +47,11 @@ def work_lane(lane: Lane, desk: Desk, *, batch: int) -> int:
             settle_orders(lane, desk, only_unsettled=True)
     except ExchangeError as error:
         _block(lane, error, desk)
+    except Exception as error:
+        # Not one that we know: the symbol waits, and says why, rather than try the same for ever in silence.
+        if isinstance(error, LaneLost) or not lane.survives(error):
+            raise
+        _block(lane, error, desk)
     else:
         if retry_at is not None:
             lane.unblock()
@@ -69,14 +74,16 @@ def _reconcile(lane: Lane, desk: Desk) -> None:
     publish_events(lane, desk.publisher)
 
 
-def _block(lane: Lane, error: ExchangeError, desk: Desk) -> None:
+def _block(lane: Lane, error: Exception, desk: Desk) -> None:
     metrics.LANE_BLOCKS.labels(type(error).__name__).inc()
-    now = desk.now()
+    now, wait_s = desk.now(), desk.patience.person_s
+    reason = error.message if isinstance(error, ExchangeError) else repr(error)
     if isinstance(error, Retryable):
         wait_s = error.retry_after_s if isinstance(error, RateLimited) else desk.patience.retry_s
-        log.warning("lane_blocked", symbol=lane.symbol, retry_s=wait_s, error=error.message)
-    else:
-        wait_s = desk.patience.person_s
+        log.warning("lane_blocked", symbol=lane.symbol, retry_s=wait_s, error=reason)
+    elif isinstance(error, ExchangeError):
         event = "exchange_access_denied" if isinstance(error, AccessDenied) else "exchange_not_understood"
-        log.error(event, symbol=lane.symbol, ret_code=error.ret_code, error=error.message, retry_s=wait_s)
-    lane.block(until=now + timedelta(seconds=wait_s), reason=error.message, now=now)
+        log.error(event, symbol=lane.symbol, ret_code=error.ret_code, error=reason, retry_s=wait_s)
+    else:
+        log.error("lane_failed", symbol=lane.symbol, error=reason, retry_s=wait_s, exc_info=True)
+    lane.block(until=now + timedelta(seconds=wait_s), reason=reason, now=now)

@@ -4,6 +4,7 @@ from datetime import timedelta
 from decimal import Decimal as D
 
 import pytest
+from structlog.testing import capture_logs
 
 from order_manager.domain.identity import client_order_id
 from order_manager.domain.orders import TimeInForce
@@ -227,3 +228,19 @@ def test_a_lane_lost_between_the_plan_and_its_sending_sends_nothing_after_a_mome
         work_lane(lane, room.desk, batch=10)
     assert room.exchange.placed == []
     assert room.state(signal)[0] == "planned"
+
+
+def test_an_error_that_nobody_foresaw_holds_the_symbol_up_and_says_why(room):
+    first, second = waiting(room, "a", "b")
+    room.exchange.before("place_order", lambda: 1 / 0)
+    with capture_logs() as logs:
+        assert room.work() == 0
+    row = blocked(room)
+    assert "division by zero" in row["blocked_reason"]
+    assert row["retry_at"] == room.clock() + timedelta(seconds=15)
+    assert "lane_failed" in [line["event"] for line in logs]
+    assert [room.state(signal)[0] for signal in (first, second)] == ["planned", "waiting"]
+    room.clock.advance(20)
+    assert room.work() == 2
+    assert blocked(room)["blocked_reason"] is None
+    assert len(room.exchange.placed) == 2
