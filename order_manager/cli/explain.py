@@ -43,7 +43,7 @@ def _show(told: Told) -> None:
 
     screen = console()
     if told["signal_id"] is not None:
-        for line in (*_signal_lines(told), *_decision_lines(told["decision"])):
+        for line in (*_signal_lines(told), *_decision_lines(told)):
             say(screen, line)
         if told["decision"] and told["decision"].get("checks"):
             screen.print(_rules(told["decision"]["checks"]))
@@ -67,6 +67,7 @@ def _signal_lines(told: Told) -> list[str]:
         f"  arrival {told['seq']}, received {clock(told['received_at'])}"
         f"{_later('decided', told['decided_at'], told['received_at'])}"
         f"{_later('finished', told['finished_at'], told['received_at'])}",
+        *([f"  {told['waits']['summary']}"] if told["waits"] else []),
     ]
 
 
@@ -79,9 +80,10 @@ def _later(what: str, moment: str | None, start: str) -> str:
     return f", {what} after {passed_s:.3f} s"
 
 
-def _decision_lines(decision: Told | None) -> list[str]:
+def _decision_lines(told: Told) -> list[str]:
+    decision = told["decision"]
     if not decision:
-        return ["no decision was taken"]
+        return ["no decision was taken yet" if told["waits"] else "no decision was taken"]
     inputs = decision.get("inputs") or {}
     market, position = inputs.get("market") or {}, inputs.get("position") or {}
     lines = [

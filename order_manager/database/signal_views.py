@@ -11,6 +11,7 @@ from sqlalchemy import Column, Engine, RowMapping, select
 from order_manager.database.queries import Page, directed, matching, page_of, within
 from order_manager.database.rows import order_from, signal_from
 from order_manager.database.tables import orders, signal_order_relationships, trading_signals
+from order_manager.database.waits import Waits, read_waits
 from order_manager.domain.orders import Order
 from order_manager.domain.signals import Signal
 
@@ -21,6 +22,9 @@ class SignalState(StrEnum):
     EXECUTED = "executed"
     REJECTED = "rejected"
     FAILED = "failed"
+
+
+PENDING = (SignalState.WAITING, SignalState.PLANNED)
 
 
 class SignalSort(StrEnum):
@@ -80,6 +84,7 @@ class SignalStory:
     decision: Mapping[str, Any] | None
     message: str
     orders: tuple[tuple[str, Order], ...]  # (relation, order)
+    waits: Waits | None  # None: it has ended
 
 
 def list_signals(
@@ -116,11 +121,14 @@ def find_signal(engine: Engine, signal_id: str) -> SignalStory | None:
         if row is None:
             return None
         rows = connection.execute(related).mappings().all()
+        stored = _stored(row)
+        waits = read_waits(connection, row["symbol"], row["seq"]) if stored.state in PENDING else None
     return SignalStory(
-        stored=_stored(row),
+        stored=stored,
         decision=row["decision"],
         message=row["body"],
         orders=tuple((one["relation"], order_from(one)) for one in rows),
+        waits=waits,
     )
 
 

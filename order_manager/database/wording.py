@@ -7,6 +7,7 @@ from order_manager.database.event_views import StoredEvent
 from order_manager.database.lane_views import LaneView
 from order_manager.database.signal_views import SignalStory, StoredSignal
 from order_manager.database.story import StoredFill, Story
+from order_manager.database.waits import Waits
 from order_manager.domain.dead_letters import LetterSummary
 from order_manager.domain.events import iso, order_json, text
 
@@ -37,12 +38,27 @@ def signal_json(stored: StoredSignal) -> dict[str, Any]:
 
 
 def story_json(story: SignalStory) -> dict[str, Any]:
-    """A signal with its decision, its orders and its message."""
+    """A signal with what it waits for, its decision, its orders and its message."""
     return {
         **signal_json(story.stored),
+        "waits": waits_json(story.waits) if story.waits else None,
         "decision": story.decision,
         "orders": [{**order_json(order), "relation": relation} for relation, order in story.orders],
         "message": story.message,
+    }
+
+
+def waits_json(waits: Waits) -> dict[str, Any]:
+    return {
+        "summary": waits.summary,
+        "has_lane": waits.has_lane,
+        "is_worked": waits.is_worked,
+        "signals_ahead": waits.ahead,
+        "mode": waits.mode.value,
+        "must_reconcile": waits.must_reconcile,
+        "blocked_since": iso(waits.blocked_since),
+        "blocked_reason": waits.blocked_reason,
+        "retry_at": iso(waits.retry_at),
     }
 
 

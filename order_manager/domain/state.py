@@ -24,6 +24,13 @@ def stricter_mode(one: TradingMode, other: TradingMode) -> TradingMode:
     return max(one, other, key=[TradingMode.ACTIVE, TradingMode.REDUCING, TradingMode.HALTED].index)
 
 
+def mode_holder(account: TradingMode, lane: TradingMode, symbol: str) -> str:
+    """Whose mode it is that counts, for people; both, where resuming one would not be enough."""
+    if account is lane:
+        return f"the account and {symbol}"
+    return "the account" if stricter_mode(account, lane) is account else symbol
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Market:
     """A symbol's prices, in quote per base, at `at`."""

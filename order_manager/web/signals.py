@@ -14,6 +14,7 @@ from order_manager.database.signal_views import (
 )
 from order_manager.database.wording import event_json, signal_json, story_json
 from order_manager.domain.orders import Side
+from order_manager.domain.state import TradingMode
 from order_manager.web.answers import Answer, Moment, Number, Pagination, Problem
 from order_manager.web.context import current_runtime
 from order_manager.web.errors import not_found
@@ -76,7 +77,20 @@ class RelatedOrder(Order):
     relation: Literal["placed", "cancelled", "amended"]
 
 
+class Waits(Answer):
+    summary: str = Field(description="all of it in one line, for people")
+    has_lane: bool
+    is_worked: bool = Field(description="a symbol worker has the lane")
+    signals_ahead: int = Field(description="signals of the asset that came earlier and have not ended")
+    mode: TradingMode = Field(description="the stricter of the account's and the lane's")
+    must_reconcile: bool = Field(description="the lane is compared with the exchange first")
+    blocked_since: Moment | None
+    blocked_reason: str | None
+    retry_at: Moment | None
+
+
 class SignalDetail(Signal):
+    waits: Waits | None = Field(description="what it waits for; null once it has ended")
     decision: Decision | None = Field(description="null where none was taken")
     orders: list[RelatedOrder]
     events: list[Event] = Field(description="of the signal and of its orders, oldest first")
@@ -121,7 +135,7 @@ def list_signals(query: SignalsQuery) -> dict[str, Any]:
 
 @blueprint.get("/<path:signal_id>", responses={200: SignalDetail, 404: Problem})
 def get_signal(path: SignalPath) -> dict[str, Any]:
-    """One signal with its decision, its orders, its events and its message."""
+    """One signal with what it waits for, its decision, its orders, its events and its message."""
     engine, signal_id = current_runtime().engine, path.signal_id
     # A signal_id may hold what is not printable, but nothing that the database would refuse to look for.
     is_possible = len(signal_id) <= MAX_SIGNAL_ID and "\x00" not in signal_id

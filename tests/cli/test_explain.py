@@ -4,10 +4,11 @@ from decimal import Decimal
 
 import pytest
 
+from order_manager.database.leases import WorkerLeases
 from order_manager.database.tables import executions
 from tests.builders import at
 from tests.cli.conftest import Call, one_line, told
-from tests.web.rows import add, add_event, add_order, add_signal, relate
+from tests.web.rows import add, add_event, add_lane, add_order, add_signal, relate
 
 DECISION = {
     "outcome": "plan",
@@ -145,3 +146,41 @@ def test_an_order_of_others_is_told_without_a_signal(call: Call, runtime) -> Non
 
 def test_what_nobody_knows_is_said_in_one_line(call: Call, runtime) -> None:
     assert "nobody-knows" in one_line(call("explain", "nobody-knows"))
+
+
+def waits(call: Call, signal_id: str) -> str:
+    [line] = [line for line in call("explain", signal_id).output.splitlines() if " ahead" in line]
+    return line.strip()
+
+
+def test_a_signal_that_waits_says_that_its_symbol_has_no_lane(call: Call, runtime) -> None:
+    assert waits(call, add_signal(runtime)) == (
+        "BTCUSDT has no lane yet: the maintenance worker opens it, if the exchange lists it; no signal ahead"
+    )
+
+
+def test_a_signal_that_waits_says_that_nobody_works_its_symbol(call: Call, runtime) -> None:
+    add_lane(runtime)
+    add_signal(runtime)
+    add_signal(runtime, state="executed")
+    add_signal(runtime, symbol="ETHUSDT")
+    assert waits(call, add_signal(runtime)) == "nobody works BTCUSDT: no symbol worker has it; 1 signal ahead"
+
+
+def test_a_signal_that_waits_says_why_since_when_and_when_it_is_tried_again(call: Call, runtime) -> None:
+    add_lane(runtime, blocked_since=at(0), retry_at=at(5), blocked_reason="no answer", mode="halted")
+    add_signal(runtime)
+    add_signal(runtime)
+    leases = WorkerLeases(runtime.engine, reconcile=False)
+    try:
+        assert leases.turn().gained == ("BTCUSDT",)
+        waiting = add_signal(runtime, state="planned")
+        assert waits(call, waiting) == (
+            "waits in BTCUSDT: blocked since 2026-01-02 03:04:05, next try 2026-01-02 03:04:10, "
+            "reason: no answer, 2 signals ahead, trading is halted for BTCUSDT"
+        )
+        story = told(call("explain", waiting, "--json"))["waits"]
+    finally:
+        leases.release_all()
+    assert (story["has_lane"], story["is_worked"], story["signals_ahead"]) == (True, True, 2)
+    assert (story["mode"], story["blocked_reason"]) == ("halted", "no answer")

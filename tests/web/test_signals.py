@@ -9,7 +9,7 @@ import pytest
 from order_manager.wiring import Runtime
 from tests.builders import at
 from tests.web.conftest import Api
-from tests.web.rows import add_event, add_order, add_signal, relate
+from tests.web.rows import add_event, add_lane, add_order, add_signal, relate
 
 SIGNALS, EVENTS = "/api/v1/signals", "/api/v1/events"
 DECISION = {
@@ -154,6 +154,27 @@ def test_a_signal_tells_why_with_its_orders_its_events_and_its_message(api: Api,
     assert [event["event_id"] for event in detail["events"]] == told
     assert detail["message"] == '{"amount": 1000.10, "żółw": 1}'
     assert detail["amount"] == "1000"
+
+
+def test_a_signal_that_has_not_ended_says_what_it_waits_for(api: Api, runtime: Runtime) -> None:
+    add_lane(runtime, blocked_since=at(0), blocked_reason="no answer", retry_at=at(5))
+    first, ended = add_signal(runtime), add_signal(runtime, state="failed")
+
+    waits = api.get(f"{SIGNALS}/{add_signal(runtime)}")["waits"]
+
+    assert "no symbol worker has it; blocked since 2026-01-02 03:04:05" in waits.pop("summary")
+    assert waits == {
+        "has_lane": True,
+        "is_worked": False,
+        "signals_ahead": 1,
+        "mode": "active",
+        "must_reconcile": False,
+        "blocked_since": "2026-01-02T03:04:05Z",
+        "blocked_reason": "no answer",
+        "retry_at": "2026-01-02T03:04:10Z",
+    }
+    assert api.get(f"{SIGNALS}/{first}")["waits"]["signals_ahead"] == 0
+    assert api.get(f"{SIGNALS}/{ended}")["waits"] is None
 
 
 @pytest.mark.parametrize("signal_id", ["a/b//c", "../x", "ż ółw?#%", "x" * 100])
