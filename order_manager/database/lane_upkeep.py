@@ -1,12 +1,12 @@
 """What a lane does beside signals: apply what the exchange told, and compare with it."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
+from typing import Any
 
 import structlog
-from sqlalchemy import Connection, RowMapping, insert
+from sqlalchemy import Connection, Row, RowMapping, insert
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.exc import InterfaceError, OperationalError
 
@@ -21,19 +21,11 @@ from order_manager.domain.events import Event
 from order_manager.domain.exchange import TRADES, Execution, Update
 from order_manager.domain.orders import Order
 from order_manager.domain.positions import Position, PositionMode
-from order_manager.domain.validating import LegDifference
+from order_manager.domain.validating import LegDifference, Recount, Takings
 
 log = structlog.get_logger(__name__)
 
 FAILED_PAUSE_S = 5.0  # after a comparison that nothing depends on
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Recount:
-    """What the fills of a symbol come to."""
-
-    sizes: Mapping[int, Decimal]  # Bybit positionIdx -> base, signed
-    incomplete: int  # orders of which not every execution is known
 
 
 class LaneUpkeep:
@@ -193,6 +185,7 @@ class LaneUpkeep:
         ).all()
         return Recount(
             sizes={row.position_idx: some(row.size) for row in rows},
+            takings={row.position_idx: None if row.has_unseen else _takings(row) for row in rows},
             incomplete=sum(row.incomplete for row in rows),
         )
 
@@ -245,3 +238,7 @@ class LaneUpkeep:
         values = {"id": self.lane_id, "error": error[:500], "pause_s": FAILED_PAUSE_S}
         self._connection.execute(upkeep_sql.RECONCILE_FAILED, values)
         metrics.RECONCILIATIONS.labels("incomplete").inc()
+
+
+def _takings(row: Row[Any]) -> Takings:
+    return Takings(cash=some(row.cash), fees=some(row.fees), turnover=some(row.turnover))

@@ -113,21 +113,25 @@ CORRECT_LEG = text("""
 # What the fills and the adjustments of a symbol come to, and how many orders miss executions.
 RECOUNT = text("""
     WITH traded AS (
-        SELECT order_id, sum(quantity) AS quantity,
-            sum(fee) FILTER (WHERE fee_currency = :base_coin) AS base_fees
+        SELECT order_id, sum(quantity) AS quantity, sum(quantity * price) AS value,
+            sum(fee) FILTER (WHERE fee_currency = :base_coin) AS base_fees,
+            sum(fee) FILTER (WHERE fee_currency IS DISTINCT FROM :base_coin) AS fees
         FROM executions WHERE symbol = :symbol AND exec_type = ANY(:trades) GROUP BY order_id
     ), filled AS (
-        SELECT o.position_idx, CASE o.side WHEN 'buy' THEN 1 ELSE -1 END
-                * coalesce(t.quantity, 0) - coalesce(t.base_fees, 0) AS size,
+        SELECT o.position_idx, CASE o.side WHEN 'buy' THEN 1 ELSE -1 END AS sign,
+            coalesce(t.quantity, 0) AS quantity, coalesce(t.base_fees, 0) AS base_fees,
+            coalesce(t.value, 0) AS value, coalesce(t.fees, 0) AS fees,
             coalesce(t.quantity, 0) <> o.filled_quantity AS is_incomplete
         FROM orders o LEFT JOIN traded t ON t.order_id = o.id
         WHERE o.symbol = :symbol AND o.filled_quantity > 0
     )
-    SELECT position_idx, sum(size) AS size, count(*) FILTER (WHERE is_incomplete) AS incomplete FROM (
-        SELECT position_idx, size, is_incomplete FROM filled
+    SELECT position_idx, sum(size) AS size, sum(cash) AS cash, sum(abs(cash)) AS turnover, sum(fees) AS fees,
+        bool_or(is_unseen) AS has_unseen, count(*) FILTER (WHERE is_incomplete) AS incomplete FROM (
+        SELECT position_idx, sign * quantity - base_fees AS size, -sign * value AS cash, fees,
+            false AS is_unseen, is_incomplete FROM filled
         UNION ALL
-        SELECT position_idx, size_after - size_before, false FROM position_adjustments
-            WHERE asset = :symbol AND source = 'exchange'
+        SELECT position_idx, size_after - size_before, 0, 0, size_after <> size_before, false
+            FROM position_adjustments WHERE asset = :symbol AND source = 'exchange'
     ) AS moves GROUP BY position_idx ORDER BY position_idx
 """)
 

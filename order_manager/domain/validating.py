@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
-from order_manager.domain.positions import Leg
+from order_manager.domain.orders import ZERO
+from order_manager.domain.positions import Leg, Position
 
 PRICE_TOLERANCE = Decimal("0.000001")  # of the price: the exchange rounds its averages
 
@@ -41,6 +42,48 @@ class LegDifference:
         if price is not None and leg.average_price is not None and not self.is_of_size:
             realized += self.size * (price - leg.average_price)
         return replace(leg, size=self.size, average_price=price, realized_pnl=realized)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Takings:
+    """What the fills of a leg come to in money, all in quote."""
+
+    cash: Decimal = ZERO  # received less paid, before fees
+    fees: Decimal = ZERO  # positive: paid
+    turnover: Decimal = ZERO  # the sum of all that changed hands
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recount:
+    """What the fills of a symbol come to."""
+
+    sizes: Mapping[int, Decimal]  # Bybit positionIdx -> base, signed
+    takings: Mapping[int, Takings | None]  # likewise; None where not every fill was seen
+    incomplete: int  # orders of which not every execution is known
+
+
+def with_takings(position: Position, takings: Mapping[int, Takings | None]) -> Position:
+    """`position` with realized PnL and fees by its fills; the very same where they are right, or not known.
+
+    Average cost: realized PnL is cash plus what is held at its average price, in whatever order it filled.
+    """
+    earned, paid, turnover = ZERO, ZERO, ZERO
+    for idx, leg in position.legs.items():
+        known = takings.get(idx, Takings())
+        if known is None or (leg.size and (not known.turnover or leg.average_price is None)):
+            return position
+        earned += known.cash + leg.size * (leg.average_price or ZERO)
+        paid += known.fees
+        turnover += known.turnover
+    stored_earned = sum((leg.realized_pnl for leg in position.legs.values()), ZERO)
+    stored_paid = sum((leg.fees for leg in position.legs.values()), ZERO)
+    if max(abs(earned - stored_earned), abs(paid - stored_paid)) <= turnover * PRICE_TOLERANCE:
+        return position
+    first = min(position.legs)  # both legs of a hedge share what they earned
+    for idx, leg in position.legs.items():
+        share = (earned, paid) if idx == first else (ZERO, ZERO)
+        position = position.with_leg(idx, replace(leg, realized_pnl=share[0], fees=share[1]))
+    return position
 
 
 def leg_differences(stored: Mapping[int, Leg], shown: Mapping[int, Leg]) -> list[LegDifference]:

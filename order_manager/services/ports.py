@@ -14,7 +14,7 @@ from order_manager.domain.portfolio import View
 from order_manager.domain.positions import Position, PositionMode
 from order_manager.domain.signals import Signal
 from order_manager.domain.state import Market, TradingState
-from order_manager.domain.validating import LegDifference
+from order_manager.domain.validating import LegDifference, Recount
 
 
 class Exchange(Protocol):
@@ -154,20 +154,6 @@ class Decision(Protocol):
     def request_amendment(
         self, signal: Signal, order: Order, *, quantity: Decimal, price: Decimal | None, now: datetime
     ) -> None: ...
-
-
-class Recount(Protocol):
-    """What the fills of a symbol come to."""
-
-    @property
-    def sizes(self) -> Mapping[int, Decimal]:
-        """Bybit positionIdx -> base, signed."""
-        ...
-
-    @property
-    def incomplete(self) -> int:
-        """Orders of which not every execution is known."""
-        ...
 
 
 class UpkeepLane(Protocol):

@@ -1,15 +1,14 @@
 """Validate positions: what our fills come to, what we stored, and what the exchange shows."""
 
 import uuid
-from collections.abc import Callable, Mapping, Sequence
-from decimal import Decimal
+from collections.abc import Callable, Sequence
 
 import structlog
 
 from order_manager.domain.events import position_event, position_json, text
 from order_manager.domain.orders import ZERO, Category
 from order_manager.domain.positions import Leg, Position, PositionMode
-from order_manager.domain.validating import LegDifference, leg_differences
+from order_manager.domain.validating import LegDifference, Recount, leg_differences, with_takings
 from order_manager.services.desk import Desk
 from order_manager.services.ports import Lane
 
@@ -27,9 +26,10 @@ def recount_position(lane: Lane, desk: Desk) -> int:
                 lane.symbol, order.client_order_id, exchange_order_id=order.exchange_order_id
             )
         )
-    sizes = _counted(lane, desk)
-    if sizes is None:
+    recount = _recount(lane, desk)
+    if recount is None:
         return 0
+    sizes = recount.sizes
     stored = _legs(lane.stored_positions())
     counted = {idx: Leg(size=sizes.get(idx, ZERO)) for idx in {*stored, *sizes}}
     differences = [one for one in leg_differences(stored, counted) if one.is_of_size]
@@ -41,11 +41,35 @@ def recount_position(lane: Lane, desk: Desk) -> int:
             average_price=one.stored.average_price if one.size else None,
         )
         _correct(lane, desk, kept, reason="the fills add up to another size", source="fills")
-    return len(differences)
+    return len(differences) + _correct_takings(lane, desk, recount)
 
 
-def _counted(lane: Lane, desk: Desk) -> Mapping[int, Decimal] | None:
-    """What the fills come to, by Bybit positionIdx; None where not all of them are known."""
+def _correct_takings(lane: Lane, desk: Desk, recount: Recount) -> int:
+    """Realized PnL and fees by the fills; on spot, where fees are taken out of the coin, left as they are."""
+    if desk.category is Category.SPOT:
+        return 0
+    corrected = 0
+    for stored in lane.stored_positions():
+        after = with_takings(stored, recount.takings)
+        if after is stored:
+            continue
+        idx, leg = min(stored.legs.items())
+        same = LegDifference(position_idx=idx, stored=leg, size=leg.size, average_price=leg.average_price)
+        told = {
+            "stored_realized_pnl": text(leg.realized_pnl),
+            "realized_pnl": text(after.leg_for(idx).realized_pnl),
+            "stored_fees": text(leg.fees),
+            "fees": text(after.leg_for(idx).fees),
+        }
+        reason = "the fills earned {realized_pnl} for {fees}, not {stored_realized_pnl} for {stored_fees}"
+        lane.correct_leg(after, same, source="fills", reason=reason.format(**told), events=[])
+        log.error("position_pnl_corrected", symbol=lane.symbol, mode=stored.mode.value, **told)
+        corrected += 1
+    return corrected
+
+
+def _recount(lane: Lane, desk: Desk) -> Recount | None:
+    """What the fills come to; None where not all of them are known."""
     instrument = desk.instrument(lane.symbol)
     base_coin = instrument.base_coin if instrument and desk.category is Category.SPOT else ""
     recount = lane.recount(base_coin)
@@ -53,7 +77,7 @@ def _counted(lane: Lane, desk: Desk) -> Mapping[int, Decimal] | None:
         # The exchange does not tell them any more: the fills that we know can't prove anything.
         log.warning("executions_missing", symbol=lane.symbol, orders=recount.incomplete)
         return None
-    return recount.sizes
+    return recount
 
 
 def correct_position(lane: Lane, desk: Desk, *, settle_again: Callable[[], None]) -> int:
@@ -72,7 +96,8 @@ def correct_position(lane: Lane, desk: Desk, *, settle_again: Callable[[], None]
         looks.append(_differences(lane, desk))
     differences = [one for one in looks[-1] if not one.is_of_size or _has_lasted(one, looks)]
     # Where the fills come to what the exchange shows, nothing is missing: ours was wrong all by itself.
-    counted = (_counted(lane, desk) if differences else None) or {}
+    recount = _recount(lane, desk) if differences else None
+    counted = recount.sizes if recount else {}
     for one in differences:
         is_counted = one.is_of_size and counted.get(one.position_idx) == one.size
         source = "fills" if is_counted else "exchange"

@@ -1,12 +1,14 @@
 """Our position against another picture of it, leg by leg."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from order_manager.domain.orders import Side
-from order_manager.domain.positions import Fill, Leg, apply_fill
-from order_manager.domain.validating import leg_differences
+from order_manager.domain.positions import Fill, Leg, Position, PositionMode, apply_fill
+from order_manager.domain.validating import Takings, leg_differences, with_takings
 from tests.builders import D
 
 
@@ -92,12 +94,21 @@ def test_a_leg_that_is_set_right(ours, theirs, right):
     assert found.set_right(stored) == leg(size, price, realized_pnl=D(realized), fees=D(1))
 
 
+def takings(*fills):
+    return Takings(
+        cash=sum((-fill.side.sign * fill.quantity * fill.price for fill in fills), D(0)),
+        fees=sum((fill.fee for fill in fills), D(0)),
+        turnover=sum((fill.quantity * fill.price for fill in fills), D(0)),
+    )
+
+
 FILLS = st.lists(
     st.builds(
         Fill,
         side=st.sampled_from(Side),
         quantity=st.integers(1, 4).map(D),
         price=st.integers(1, 1000).map(D),
+        fee=st.integers(-3, 3).map(D),
     ),
     max_size=8,
 )
@@ -117,3 +128,49 @@ def test_fills_learned_of_in_another_order_come_to_the_same_once_the_price_is_se
     assert stored.size == true.size
     # A millionth of the price may be left as it is; the rest is the last digit of a quotient.
     assert abs(stored.realized_pnl - true.realized_pnl) <= abs(true.size) * D("0.001") + D("1e-20")
+
+
+@given(FILLS)
+def test_what_its_fills_come_to_is_what_a_position_earned(fills):
+    held = Leg()
+    for fill in fills:
+        held = apply_fill(held, fill)
+    position = Position(symbol="BTCUSDT", net=held)
+    assert with_takings(position, {0: takings(*fills)}) is position
+    wrong = Position(symbol="BTCUSDT", net=replace(held, realized_pnl=held.realized_pnl + 99, fees=D(1000)))
+    right = with_takings(wrong, {0: takings(*fills)})
+    assert abs(right.net.realized_pnl - held.realized_pnl) < D("1e-20")
+    assert right.net.fees == held.fees
+    assert with_takings(wrong, {0: None}) is wrong  # not every fill was seen
+
+
+@given(FILLS, FILLS)
+def test_the_legs_of_a_hedge_share_what_they_earned(buys, sells):
+    fills = {
+        1: [replace(fill, side=Side.BUY) for fill in buys],
+        2: [replace(fill, side=Side.SELL) for fill in sells],
+    }
+    legs = {1: Leg(), 2: Leg()}
+    for idx in legs:
+        for fill in fills[idx]:
+            legs[idx] = apply_fill(legs[idx], fill)
+    paid = legs[1].fees + legs[2].fees
+    position = Position(
+        symbol="BTCUSDT",
+        mode=PositionMode.HEDGE,
+        long=replace(legs[1], fees=paid),
+        short=replace(legs[2], fees=D(0)),
+    )
+    known = {idx: takings(*fills[idx]) for idx in fills if fills[idx]}
+    assert with_takings(position, known) is position
+    wrong = position.with_fee(2, D(1000))
+    right = with_takings(wrong, known)
+    assert sum(one.fees for one in right.legs.values()) == paid
+    assert abs(sum(one.realized_pnl for one in right.legs.values())) < D("1e-20")  # nothing was closed
+    assert with_takings(wrong, {**known, 1: None}) is wrong
+
+
+def test_without_a_price_or_a_fill_nothing_is_concluded():
+    for price in (None, 100):
+        position = Position(symbol="BTCUSDT", net=leg(2, price, realized_pnl=D(5)))
+        assert with_takings(position, {}) is position

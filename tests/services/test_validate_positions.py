@@ -265,3 +265,29 @@ def test_on_spot_the_count_leaves_out_what_was_kept_as_a_fee(spot, compare):
     spot.exchange.coins["BTC"] = D("0.00999")
     assert compare(validate=True) == 0
     assert spot.ledger.order(OURS)["status"] == OrderStatus.FILLED
+
+
+def test_what_the_fills_earned_is_recounted(held, compare):
+    held.ledger.execute("UPDATE positions SET realized_pnl = 9999, fees = 3")
+    assert compare() == 0  # the exchange is asked for size and price
+    assert compare(validate=True) == 1
+    fees = held.ledger.row("SELECT sum(fee) AS fees FROM executions")["fees"]
+    assert stored(held, "size, realized_pnl, fees") == (D("0.01"), 0, fees)
+    [row] = held.ledger.rows("SELECT source, size_before, size_after, reason FROM position_adjustments")
+    assert (row["source"], row["size_before"], row["size_after"]) == ("fills", D("0.01"), D("0.01"))
+    assert row["reason"].startswith("the fills earned 0 for")
+    assert compare(validate=True) == 0
+
+
+def test_a_price_and_what_was_earned_are_both_set_right(held, compare):
+    held.ledger.execute("UPDATE positions SET average_price = 40000, realized_pnl = 9999")
+    compare(validate=True)
+    assert stored(held, "size, average_price, realized_pnl") == (D("0.01"), 49000, 0)
+
+
+def test_what_unseen_fills_earned_is_not_made_up(held, compare):
+    shows(held, holding("0.03", 50000))
+    assert compare() == 1
+    held.ledger.execute("UPDATE positions SET realized_pnl = 7")
+    assert compare(validate=True) == 0
+    assert stored(held, "realized_pnl") == (7,)
