@@ -135,6 +135,14 @@ def apply_report(order: Order, report: OrderReport) -> Correction | None:
     return _correction(order, after, events, modification) if after != order else None
 
 
+def is_contradicted(order: Order, report: OrderReport) -> bool:
+    """The order has ended here, and by this report alone it would not have, or otherwise."""
+    if not order.status.is_terminal:
+        return False
+    anew = apply_report(replace(order, unseen_since=order.updated_at), report)
+    return anew is not None and anew.order.status is not order.status
+
+
 def _is_older(order: Order, report: OrderReport) -> bool:
     """By what only grows (an end, the filled quantity), then by the exchange's clock, which may be set back.
 

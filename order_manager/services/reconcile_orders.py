@@ -1,9 +1,14 @@
 """Reconcile: make a symbol's orders, fills and position what the exchange shows, before anything else."""
 
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import timedelta
+
 import structlog
 
 from order_manager.domain.exchange import OVERLAP
 from order_manager.domain.orders import OrderReport
+from order_manager.domain.reconciling import is_contradicted
 from order_manager.errors import OutcomeUnknown
 from order_manager.services.desk import Desk
 from order_manager.services.ports import Lane
@@ -13,6 +18,7 @@ from order_manager.services.validate_positions import correct_position, recount_
 log = structlog.get_logger(__name__)
 
 PAGE = 50  # fills without an order
+LAG = timedelta(seconds=10)  # so old the exchange's lists are never
 
 
 def reconcile_symbol(lane: Lane, desk: Desk) -> None:
@@ -50,11 +56,32 @@ def settle_all(lane: Lane, desk: Desk) -> Settlement:
     for name in sorted(behind - {report.exchange_order_id for report in reports}):
         report = _order_of_fills(lane, desk, name, is_recent=name in recent)
         reports += [report] if report else []
+    _doubt(lane, reports, desk)
     # As it happened: a position's average price and realized PnL depend on what came first.
     settled = settle_with(lane, sorted(reports, key=lambda report: report.updated_at), desk)
     if behind:  # the orders are known now, and the executions are to be theirs
         lane.name_executions(sorted(behind))
     return settled
+
+
+def _doubt(lane: Lane, reports: Sequence[OrderReport], desk: Desk) -> None:
+    """An order that has ended here and not there, or otherwise, and for too long for a lag: ours is wrong.
+
+    It is marked as one whose end we only presumed, so that its report takes that back.
+    """
+    shown = {report.exchange_order_id: report for report in reports}
+    for order in lane.find_orders(exchange_order_ids=sorted(shown)) if shown else ():
+        report = shown[order.exchange_order_id or ""]
+        changed_at = order.updated_at or order.created_at
+        if changed_at and desk.now() - changed_at > LAG and is_contradicted(order, report):
+            log.error(
+                "order_discrepancy",
+                symbol=lane.symbol,
+                client_order_id=order.client_order_id,
+                status=order.status.value,
+                status_at_exchange=report.status.value,
+            )
+            lane.record_order(replace(order, unseen_since=order.updated_at))
 
 
 def _order_of_fills(lane: Lane, desk: Desk, exchange_order_id: str, *, is_recent: bool) -> OrderReport | None:

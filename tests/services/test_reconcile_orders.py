@@ -4,6 +4,7 @@ from datetime import timedelta
 from decimal import Decimal as D
 
 import pytest
+from structlog.testing import capture_logs
 
 from order_manager.database.updates import UpdateStore
 from order_manager.domain.orders import OrderStatus, Side
@@ -335,3 +336,41 @@ def test_another_symbols_orders_and_fills_are_left_alone(room, reconcile):
     room.exchange.fill("theirs", D("0.01"))
     assert reconcile() == (0, 0, 0)
     assert room.ledger.rows("SELECT 1 FROM orders") == []
+
+
+@pytest.mark.parametrize("status", ["filled", "cancelled", "rejected"])
+def test_an_order_that_ended_here_alone_is_open_again(room, reconcile, status):
+    order = room.resting()
+    room.clock.advance(60)
+    room.ledger.execute(f"UPDATE orders SET status = '{status}', updated_at = '{order.updated_at}'")
+    with capture_logs() as logs:
+        assert reconcile() == (1, 1, 0)
+    assert [line["status_at_exchange"] for line in logs if line["event"] == "order_discrepancy"] == [
+        "pending"
+    ]
+    assert room.ledger.order(OURS)["status"] == "pending"
+    assert room.publisher.types == ["modified"]
+    room.exchange.fill(OURS, D("0.01"))
+    assert reconcile() == (1, 1, 0)
+    assert room.ledger.order(OURS)["status"] == "filled"
+    assert reconcile()[1:] == (0, 0)
+
+
+def test_an_order_that_ended_otherwise_at_the_exchange_is_set_right(room, reconcile):
+    order = room.resting()
+    room.exchange.end(OURS, reason="CancelByUser")
+    room.clock.advance(60)
+    room.ledger.execute(f"UPDATE orders SET status = 'filled', updated_at = '{order.updated_at}'")
+    reconcile()
+    row = room.ledger.order(OURS)
+    assert (row["status"], row["reason"]) == ("cancelled", "CancelByUser")
+    assert room.publisher.types == ["cancelled"]
+    assert reconcile()[1:] == (0, 0)
+
+
+def test_an_end_of_a_moment_ago_is_not_taken_back_by_a_list_that_lags(room, reconcile):
+    room.resting()
+    room.ledger.execute(f"UPDATE orders SET status = 'filled', updated_at = '{room.clock()}'")
+    room.clock.advance(9)
+    assert reconcile()[1] == 0
+    assert room.ledger.order(OURS)["status"] == "filled"
