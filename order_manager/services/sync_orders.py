@@ -55,11 +55,14 @@ class Syncing:
 
 
 def start_sync(scope: SyncScope, asset: str | None, *, syncing: Syncing) -> str:
-    """Ask for the comparison; returns the run's id. An asset without a lane has nothing to compare."""
-    known = syncing.symbols.symbols_with_open_orders() if scope is SyncScope.ACTIVE else None
-    symbols = sorted(syncing.symbols.known_lanes() if known is None else known)
-    if asset is not None:
-        symbols = [symbol for symbol in symbols if symbol == asset]
+    """Ask for the comparison; returns the run's id. With `asset` that lane alone, whatever the scope chooses.
+
+    An asset without a lane has nothing to compare.
+    """
+    if asset is None and scope is SyncScope.ACTIVE:
+        symbols = sorted(syncing.symbols.symbols_with_open_orders())
+    else:
+        symbols = sorted(symbol for symbol in syncing.symbols.known_lanes() if asset in (None, symbol))
     run_id = syncing.runs.start(scope.value, asset, symbols)
     is_validation = scope in {SyncScope.POSITIONS, SyncScope.ALL}
     requested = syncing.lanes.request_reconciliation(symbols, validate=is_validation)

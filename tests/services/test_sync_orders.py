@@ -55,7 +55,8 @@ def requested(room):
     ("scope", "asset", "wanted", "discovers"),
     [
         ("active", None, {"BTCUSDT": False}, False),
-        ("active", "ETHUSDT", {}, False),
+        ("active", "ETHUSDT", {"ETHUSDT": False}, False),  # it was named, open orders or not
+        ("active", "NOPEUSDT", {}, False),
         ("orders", None, {"BTCUSDT": False, "ETHUSDT": False}, False),
         ("orders", "ETHUSDT", {"ETHUSDT": False}, False),
         ("positions", None, {"BTCUSDT": True, "ETHUSDT": True}, False),
