@@ -3,9 +3,11 @@
 from collections.abc import Callable
 
 import requests
+from amqp.exceptions import AMQPError
 from kombu import Connection
+from kombu.exceptions import KombuError
 from redis import ConnectionError as RedisConnectionError
-from redis import Redis
+from redis import Redis, RedisError
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
@@ -42,6 +44,22 @@ def ask_redis(settings: Settings, *, timeout_s: float) -> Ask:
         client.ping()
 
     return ask
+
+
+def messages_waiting(settings: Settings, queue: str, *, timeout_s: float) -> int | None:
+    """How many the broker has on it that nobody took yet; None where it does not tell."""
+    try:
+        if not settings.broker_is_rabbitmq:
+            limits = {"socket_timeout": timeout_s, "socket_connect_timeout": timeout_s}
+            with Redis.from_url(settings.redis_url, **limits, retry=None) as client:
+                return int(client.llen(queue))
+        limits = {"read_timeout": timeout_s, "write_timeout": timeout_s, "max_retries": 1}
+        with Connection(
+            settings.broker_url, connect_timeout=timeout_s, heartbeat=0, transport_options=limits
+        ) as connection:
+            return int(connection.default_channel.queue_declare(queue, passive=True).message_count)
+    except (RedisError, KombuError, OSError, AMQPError):
+        return None
 
 
 def exchange_url(settings: Settings) -> str:

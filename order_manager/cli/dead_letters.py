@@ -24,10 +24,13 @@ def dead_letters() -> None:
 @dead_letters.command(name="list")
 @click.option("--state", type=click.Choice(STATES), default="new", show_default=True)
 @click.option("--queue", metavar="NAME", help="where it came from")
+@click.option("--signal", "signal_id", metavar="SIGNAL_ID", help="the sender's, where it could be read")
 @click.option("--limit", type=click.IntRange(1, 1000), default=50, show_default=True)
 @data_dir_option
 @json_option
-def list_(state: str, queue: str | None, limit: int, data_dir: Path, as_json: bool) -> None:
+def list_(
+    state: str, queue: str | None, signal_id: str | None, limit: int, data_dir: Path, as_json: bool
+) -> None:
     """Newest first."""
     with house(data_dir) as rt:
         from order_manager.database import dead_letters as letters
@@ -35,7 +38,9 @@ def list_(state: str, queue: str | None, limit: int, data_dir: Path, as_json: bo
         from order_manager.database.wording import letter_json
         from order_manager.domain.dead_letters import LetterState
 
-        wanted = letters.LetterFilter(queue=queue, state=None if state == "all" else LetterState(state))
+        wanted = letters.LetterFilter(
+            queue=queue, state=None if state == "all" else LetterState(state), signal_id=signal_id
+        )
         found, total = letters.list_letters(
             rt.engine, wanted, is_descending=True, page=Page(limit=limit, offset=0)
         )
@@ -49,11 +54,20 @@ def list_(state: str, queue: str | None, limit: int, data_dir: Path, as_json: bo
         click.echo("no dead letters" if state == "all" else f"no dead letters that are {state}")
         return
     rows = [
-        (one["id"], clock(one["received_at"]), one["queue"], one["code"], one["reason"], one["state"])
+        (
+            one["id"],
+            clock(one["received_at"]),
+            one["queue"],
+            one["signal_id"],
+            one["code"],
+            one["reason"],
+            one["state"],
+        )
         for one in told
     ]
     title = f"dead letters, {len(told)} of {total}"
-    console().print(table(title, ("id", "received", "queue", "code", "reason", "state"), rows))
+    columns = ("id", "received", "queue", "signal", "code", "reason", "state")
+    console().print(table(title, columns, rows))
 
 
 @dead_letters.command()

@@ -10,6 +10,8 @@ from order_manager.cli.house import data_dir_option, house, json_option
 
 Told = Mapping[str, Any]
 
+TIMEOUT_S = 2.0  # for the broker
+
 
 @click.command()
 @click.argument("name", metavar="SIGNAL_OR_ORDER")
@@ -18,18 +20,26 @@ Told = Mapping[str, Any]
 def explain(name: str, data_dir: Path, as_json: bool) -> None:
     """Tell the whole story of a signal: inputs, rules, decision, orders, fills, events.
 
-    SIGNAL_OR_ORDER is a signal_id, or an order's id: ours, the exchange's or the client order id.
+    SIGNAL_OR_ORDER is a signal_id, or an order's id: ours, the exchange's or the client order id. Of a
+    message that was no signal its dead letter is shown.
     """
     with house(data_dir) as rt:
-        from order_manager.cli.showing import print_json
+        from order_manager.asking import messages_waiting
+        from order_manager.cli.showing import counted, print_json
         from order_manager.database.story import find_story
         from order_manager.database.wording import whole_story_json
+        from order_manager.queues import SIGNALS
 
         story = find_story(rt.engine, name)
         if story is None:
+            waiting = messages_waiting(rt.settings, SIGNALS, timeout_s=TIMEOUT_S)
+            still = (
+                "" if waiting is None else f" ({counted(waiting, 'message waits', 'messages wait')} there)"
+            )
             raise click.ClickException(
-                f"no signal and no order is called {name}; a message that was no signal is in "
-                "`order-manager dead-letters list`"
+                f"no signal, no order and no dead letter is called {name}: it is misspelt, was not sent here,"
+                f" or is still on {SIGNALS}{still}; messages whose signal_id could not be read are in"
+                " `order-manager dead-letters list --state all`"
             )
         told = whole_story_json(story)
     if as_json:
@@ -42,13 +52,17 @@ def _show(told: Told) -> None:
     from order_manager.cli.showing import console, say
 
     screen = console()
-    if told["signal_id"] is not None:
+    if "state" in told:
         for line in (*_signal_lines(told), *_decision_lines(told)):
             say(screen, line)
         if told["decision"] and told["decision"].get("checks"):
             screen.print(_rules(told["decision"]["checks"]))
-    else:
+    elif told["orders"]:
         say(screen, "no signal of ours placed this order")
+    else:
+        say(screen, f"signal {told['signal_id']}: not taken, its message could not be used")
+    for letter in told["dead_letters"]:
+        say(screen, _letter_line(letter))
     for shown in _tables(told):
         screen.print(shown)
 
@@ -69,6 +83,18 @@ def _signal_lines(told: Told) -> list[str]:
         f"{_later('finished', told['finished_at'], told['received_at'])}",
         *([f"  {told['waits']['summary']}"] if told["waits"] else []),
     ]
+
+
+def _letter_line(letter: Told) -> str:
+    from order_manager.cli.showing import clock
+
+    number, field = letter["id"], f" ({letter['field']})" if letter["field"] else ""
+    became = f"{letter['state']} {clock(letter['resolved_at'])}" if letter["resolved_at"] else letter["state"]
+    return (
+        f"dead letter {number} of {clock(letter['received_at'])} from {letter['queue']}:"
+        f" {letter['code']}{field}, {letter['reason']} — {became};"
+        f" `order-manager dead-letters show {number}` has the message"
+    )
 
 
 def _later(what: str, moment: str | None, start: str) -> str:

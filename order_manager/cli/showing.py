@@ -71,6 +71,11 @@ def number(said: str | None) -> str | None:
     return f"{Decimal(said):.{PLACES}f}".rstrip("0").rstrip(".")
 
 
+def counted(count: int, one: str, more: str) -> str:
+    """'1 signal', '2 signals', '0 signals'."""
+    return f"{count} {one if count == 1 else more}"
+
+
 def age(seconds: float | None) -> str:
     """'3.2 s', '12 min', '5 h', '3 d'; empty for none."""
     if seconds is None:

@@ -23,6 +23,7 @@ class LetterFilter:
     queue: str | None = None
     code: str | None = None
     state: LetterState | None = None
+    signal_id: str | None = None
     received_from: datetime | None = None  # inclusive
     received_to: datetime | None = None  # inclusive
 
@@ -42,6 +43,7 @@ def list_letters(
         queue=wanted.queue,
         code=wanted.code,
         state=wanted.state,
+        signal_id=wanted.signal_id,
     )
     conditions += within(dead_letters.c.received_at, wanted.received_from, wanted.received_to)
     by = directed(dead_letters.c.id, is_descending=is_descending)

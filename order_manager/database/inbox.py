@@ -106,13 +106,17 @@ class Inbox(SymbolStore):
         headers: Mapping[str, Any],
         events: Sequence[Event] = (),
     ) -> int:
-        """Keep a message that can't be used, whole, with its reason; returns its id."""
+        """Keep a message that can't be used, whole, with its reason; returns its id.
+
+        The events that are written with it name the signal_id, where one could be read.
+        """
         values = {
             "queue": queue,
             "code": code,
             "field": field[:100],
             "reason": reason,
             "body": body,
+            "signal_id": next((event.signal_id for event in events), None),
             "headers": {storable(key): storable(value) for key, value in headers.items()},
         }
         with self._engine.connect() as connection, transaction(connection):

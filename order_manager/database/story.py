@@ -1,4 +1,4 @@
-"""The whole story of one signal: its decision, its orders with their fills, and every event."""
+"""The whole story of one signal: its decision, its orders with their fills, every event and dead letter."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,11 +7,13 @@ from decimal import Decimal
 
 from sqlalchemy import Engine, select
 
+from order_manager.database.dead_letters import LetterFilter, list_letters
 from order_manager.database.event_views import EventFilter, StoredEvent, list_events
 from order_manager.database.queries import Page, find_order
 from order_manager.database.rows import plain, some
 from order_manager.database.signal_views import SignalStory, find_signal
 from order_manager.database.tables import executions
+from order_manager.domain.dead_letters import LetterSummary
 from order_manager.domain.orders import Order
 
 MOST = 1000  # events and fills that are shown
@@ -35,29 +37,39 @@ class StoredFill:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Story:
-    """Of a signal; of a single order where no signal of ours placed it."""
+    """Of a signal; of a single order where no signal of ours placed it; of messages that were no signal."""
 
     signal: SignalStory | None
     orders: tuple[tuple[str, Order], ...]  # (relation to the signal, order)
     fills: tuple[StoredFill, ...]
     events: tuple[StoredEvent, ...]
+    letters: tuple[LetterSummary, ...]  # messages with the signal's id that could not be used
 
 
 def find_story(engine: Engine, name: str) -> Story | None:
-    """By a signal's id, or by any id of an order: ours, the exchange's, the client order id."""
+    """By a signal's id, or by any id of an order: ours, the exchange's, the client order id.
+
+    By the signal_id of a dead letter, too, which is none of a signal as a rule.
+    """
     signal = find_signal(engine, name)
     order = None if signal else find_order(engine, name)
     if order is not None and order.signal_id is not None:
         signal = find_signal(engine, order.signal_id)
+    signal_id = signal.stored.signal.signal_id if signal else name
+    page = Page(limit=MOST, offset=0)
+    letters, _ = list_letters(engine, LetterFilter(signal_id=signal_id), is_descending=False, page=page)
+    orders: tuple[tuple[str, Order], ...] = ()
     if signal is not None:
-        wanted, orders = EventFilter(signal_id=signal.stored.signal.signal_id), signal.orders
+        wanted, orders = EventFilter(signal_id=signal_id), signal.orders
     elif order is not None:
         wanted, orders = EventFilter(order_id=order.id), (("external" if order.is_external else "", order),)
+    elif letters:
+        wanted = EventFilter(signal_id=signal_id)
     else:
         return None
-    events, _ = list_events(engine, wanted, is_descending=False, page=Page(limit=MOST, offset=0))
+    events, _ = list_events(engine, wanted, is_descending=False, page=page)
     fills = _fills(engine, [one.id for _, one in orders])
-    return Story(signal=signal, orders=orders, fills=fills, events=tuple(events))
+    return Story(signal=signal, orders=orders, fills=fills, events=tuple(events), letters=tuple(letters))
 
 
 def _fills(engine: Engine, order_ids: Sequence[str]) -> tuple[StoredFill, ...]:

@@ -354,6 +354,8 @@ dead_letters = Table(
     Column("state", String(10), nullable=False, server_default="new"),
     Column("received_at", MOMENT, nullable=False, server_default=func.now()),
     Column("resolved_at", MOMENT),
+    Column("signal_id", String(100), comment="the sender's, where it could be read"),
     _closed_set("state", "new", "replayed", "discarded"),
 )
 Index("ix_dead_letters_state_received_at", dead_letters.c.state, dead_letters.c.received_at)
+Index("ix_dead_letters_signal_id", dead_letters.c.signal_id)

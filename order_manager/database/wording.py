@@ -117,13 +117,18 @@ def letter_json(letter: LetterSummary) -> dict[str, Any]:
         "state": letter.state.value,
         "received_at": iso(letter.received_at),
         "resolved_at": iso(letter.resolved_at),
+        "signal_id": letter.signal_id,
         "size": letter.size,
     }
 
 
 def whole_story_json(story: Story) -> dict[str, Any]:
-    """A signal as the REST API tells it, its orders with their fills, and the events."""
-    told = story_json(story.signal) if story.signal is not None else {"signal_id": None}
+    """A signal as the REST API tells it, its orders with their fills, the events, and the dead letters.
+
+    Where no signal came of it, its signal_id is that of the dead letters, if there are any.
+    """
+    named = next((letter.signal_id for letter in story.letters), None)
+    told = story_json(story.signal) if story.signal is not None else {"signal_id": named}
     fills: dict[str, list[dict[str, Any]]] = {}
     for fill in story.fills:
         fills.setdefault(fill.order_id, []).append(stored_fill_json(fill))
@@ -134,6 +139,7 @@ def whole_story_json(story: Story) -> dict[str, Any]:
             for relation, order in story.orders
         ],
         "events": [event_json(event) for event in story.events],
+        "dead_letters": [letter_json(letter) for letter in story.letters],
     }
 
 

@@ -24,6 +24,7 @@ class LetterSummary:
     state: LetterState
     received_at: datetime
     resolved_at: datetime | None
+    signal_id: str | None  # the sender's, where it could be read
     size: int  # bytes of the message
 
 

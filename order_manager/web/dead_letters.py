@@ -34,6 +34,7 @@ class DeadLetterSummary(Answer):
     state: LetterState
     received_at: Moment
     resolved_at: Moment | None
+    signal_id: str | None = Field(description="the sender's, where it could be read")
     size: int = Field(description="bytes of the message")
 
 
@@ -52,6 +53,7 @@ class DeadLettersQuery(Spanned):
     queue: SignalId | None = None
     code: SignalId | None = None
     state: LetterState | None = None
+    signal_id: SignalId | None = None
     sort_order: SortOrder = SortOrder.DESC
 
 
@@ -75,6 +77,7 @@ def list_dead_letters(query: DeadLettersQuery) -> dict[str, Any]:
         queue=query.queue,
         code=query.code,
         state=query.state,
+        signal_id=query.signal_id,
         received_from=query.date_from,
         received_to=query.date_to,
     )

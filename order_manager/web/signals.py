@@ -5,6 +5,7 @@ from typing import Any, Literal
 from pydantic import ConfigDict, Field
 
 from order_manager.database import event_views, signal_views
+from order_manager.database.dead_letters import LetterFilter, list_letters
 from order_manager.database.event_views import EventFilter
 from order_manager.database.queries import Page
 from order_manager.database.signal_views import (
@@ -12,12 +13,13 @@ from order_manager.database.signal_views import (
     SignalSort,
     SignalState,
 )
-from order_manager.database.wording import event_json, signal_json, story_json
+from order_manager.database.wording import event_json, letter_json, signal_json, story_json
+from order_manager.domain.dead_letters import LetterSummary
 from order_manager.domain.orders import Side
 from order_manager.domain.state import TradingMode
 from order_manager.web.answers import Answer, Moment, Number, Pagination, Problem
 from order_manager.web.context import current_runtime
-from order_manager.web.errors import not_found
+from order_manager.web.errors import ApiError, not_found
 from order_manager.web.events import Event
 from order_manager.web.orders import Order
 from order_manager.web.paging import MAX_LIMIT, Spanned
@@ -27,6 +29,7 @@ from order_manager.web.resources import Resource
 blueprint = Resource("signals", prefix="/api/v1/signals", about="What came in, what was decided, and why")
 
 MAX_SIGNAL_ID = 100
+MAX_LETTERS = 10  # that the answer names, the newest first
 
 
 class Signal(Answer):
@@ -141,8 +144,24 @@ def get_signal(path: SignalPath) -> dict[str, Any]:
     is_possible = len(signal_id) <= MAX_SIGNAL_ID and "\x00" not in signal_id
     story = signal_views.find_signal(engine, signal_id) if is_possible else None
     if story is None:
-        raise not_found("signal", "signal_id", signal_id)
+        raise _unknown(signal_id, is_possible=is_possible)
     events, _ = event_views.list_events(
         engine, EventFilter(signal_id=signal_id), is_descending=False, page=Page(limit=MAX_LIMIT, offset=0)
     )
     return {**story_json(story), "events": [event_json(event) for event in events]}
+
+
+def _unknown(signal_id: str, *, is_possible: bool) -> ApiError:
+    """Not found; a message of that signal_id that could not be used is named."""
+    error = not_found("signal", "signal_id", signal_id)
+    letters: list[LetterSummary] = []
+    if is_possible:
+        wanted, page = LetterFilter(signal_id=signal_id), Page(limit=MAX_LETTERS, offset=0)
+        letters, _ = list_letters(current_runtime().engine, wanted, is_descending=True, page=page)
+    if not letters:
+        return error
+    message = (
+        f"{error.message}, but a message with it could not be used: see /api/v1/dead-letters/{letters[0].id}"
+    )
+    details = {**error.details, "dead_letters": [letter_json(letter) for letter in letters]}
+    return ApiError(error.status, error.code, message, details=details)

@@ -18,6 +18,9 @@ def test_they_are_listed_newest_first_by_state_and_queue(call: Call, runtime) ->
     assert numbers(call, "--state", "all") == [gone, second, first]
     assert numbers(call, "--queue", "stream.order") == [second]
     assert numbers(call, "--limit", "1") == [second]
+    named = add_dead_letter(runtime, signal_id="x-neg")
+    assert numbers(call, "--signal", "x-neg") == [named]
+    assert "x-neg" in call("dead-letters", "list").output
     assert "amount is missing" in call("dead-letters", "list").output
     assert call("dead-letters", "list", "--state", "replayed").output == "no dead letters that are replayed\n"
 

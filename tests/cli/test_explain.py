@@ -3,12 +3,15 @@
 from decimal import Decimal
 
 import pytest
+import redis
 
 from order_manager.database.leases import WorkerLeases
 from order_manager.database.tables import executions
+from order_manager.queues import SIGNALS
 from tests.builders import at
 from tests.cli.conftest import Call, one_line, told
-from tests.web.rows import add, add_event, add_lane, add_order, add_signal, relate
+from tests.servers import flush
+from tests.web.rows import add, add_dead_letter, add_event, add_lane, add_order, add_signal, relate
 
 DECISION = {
     "outcome": "plan",
@@ -144,8 +147,32 @@ def test_an_order_of_others_is_told_without_a_signal(call: Call, runtime) -> Non
     assert "no signal of ours placed this order" in call("explain", "by-hand").output
 
 
-def test_what_nobody_knows_is_said_in_one_line(call: Call, runtime) -> None:
-    assert "nobody-knows" in one_line(call("explain", "nobody-knows"))
+def test_what_nobody_knows_is_said_in_one_line(call: Call, runtime, redis_server) -> None:
+    assert "is still on model-service.trading_signals; " in one_line(call("explain", "nobody-knows"))
+    flush(redis_server)
+    with redis.Redis.from_url(redis_server.url()) as server:
+        server.lpush(SIGNALS, "{}")
+    said = one_line(call("explain", "nobody-knows", **redis_server.environment()))
+    assert "is called nobody-knows" in said
+    assert "(1 message waits there)" in said
+
+
+def test_a_signal_that_could_not_be_used_is_told_by_its_dead_letters(call: Call, runtime) -> None:
+    number = add_dead_letter(runtime, signal_id="x-neg", state="discarded", resolved_at=at(60))
+    add_event(runtime, signal_id="x-neg", event_type="signal_rejected", symbol="")
+    shown = call("explain", "x-neg").output
+    assert "signal x-neg: not taken, its message could not be used" in shown
+    assert (
+        f"dead letter {number} of 2026-01-02 03:04:05 from {SIGNALS}: missing_field (amount), "
+        "amount is missing — discarded 2026-01-02 03:05:05" in shown
+    )
+    story = told(call("explain", "x-neg", "--json"))
+    assert [letter["id"] for letter in story["dead_letters"]] == [number]
+    assert [event["event_type"] for event in story["events"]] == ["signal_rejected"]
+    add_signal(runtime, signal_id="x-neg")  # mended and sent again
+    shown = call("explain", "x-neg").output
+    assert "signal x-neg: buy BTCUSDT" in shown
+    assert f"dead letter {number} of" in shown
 
 
 def waits(call: Call, signal_id: str) -> str:

@@ -152,6 +152,7 @@ def test_a_dead_letter_is_kept_whole_with_its_event(ledger):
     row = ledger.row("SELECT * FROM dead_letters")
     assert (row["id"], bytes(row["body"]), row["field"]) == (number, b"\x00\xff", "f" * 100)
     assert row["headers"] == {"trace_id": "t-1", "n": "5"}
+    assert row["signal_id"] == "s-1"
     [(_, stored)] = ledger.inbox.unpublished_without_lane()
     assert stored == event
 

@@ -31,3 +31,25 @@ def test_a_new_schema_has_its_one_account_row(ledger):
         "mode": "active",
         "reserved": 0,
     }
+
+
+def test_dead_letters_of_before_learn_their_signal_id(empty_database_url):
+    migrations.upgrade(empty_database_url, "0003")
+    engine = sa.create_engine(empty_database_url)
+    rows = [
+        """INSERT INTO dead_letters (queue, code, field, reason, body, received_at)
+            VALUES ('q', 'out_of_range', 'amount', 'no', '', '2026-01-02 03:04:05.678901Z')""",
+        """INSERT INTO dead_letters (queue, code, reason, body) VALUES ('q', 'invalid_json', 'no', '')""",
+        """INSERT INTO order_events
+            (event_id, event_type, signal_id, symbol, sequence, trace_id, body, created_at)
+            VALUES (gen_random_uuid(), 'signal_rejected', 'x-neg', '', 1, 't',
+                '{"rejection": {"code": "out_of_range"}}', '2026-01-02 03:04:05.678901Z')""",
+    ]
+    with engine.begin() as connection:
+        for row in rows:
+            connection.exec_driver_sql(row)
+    migrations.upgrade(empty_database_url)
+    with engine.begin() as connection:
+        found = connection.exec_driver_sql("SELECT code, signal_id FROM dead_letters ORDER BY id").all()
+    engine.dispose()
+    assert found == [("out_of_range", "x-neg"), ("invalid_json", None)]

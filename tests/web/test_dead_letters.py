@@ -90,6 +90,7 @@ def test_a_dead_letter_shows_why_and_the_message(api: Api, runtime: Runtime) -> 
         "state": "new",
         "received_at": "2026-01-02T03:04:05Z",
         "resolved_at": None,
+        "signal_id": None,
         "size": len(BODY),
     }
     assert api.get(LETTERS)["dead_letters"] == [summary]
@@ -122,6 +123,7 @@ def test_of_a_large_message_the_beginning_is_shown(api: Api, runtime: Runtime) -
         ({"queue": "stream.order"}, {"queue": "stream.order"}),
         ({"code": "invalid_json"}, {"code": "invalid_json"}),
         ({"state": "discarded"}, {"state": "discarded"}),
+        ({"signal_id": "x-neg"}, {"signal_id": "x-neg"}),
         ({"date_from": "2026-01-03"}, {"received_at": at(86400)}),
         ({"date_to": "2026-01-01"}, {"received_at": at(-86400)}),
     ],

@@ -9,7 +9,7 @@ import pytest
 from order_manager.wiring import Runtime
 from tests.builders import at
 from tests.web.conftest import Api
-from tests.web.rows import add_event, add_lane, add_order, add_signal, relate
+from tests.web.rows import add_dead_letter, add_event, add_lane, add_order, add_signal, relate
 
 SIGNALS, EVENTS = "/api/v1/signals", "/api/v1/events"
 DECISION = {
@@ -191,6 +191,19 @@ def test_an_unknown_signal_is_not_found(api: Api, runtime: Runtime, signal_id: s
     answer = api.answer(f"{SIGNALS}/{signal_id}")
 
     assert (answer.status_code, answer.json["code"]) == (404, "signal_not_found")
+
+
+def test_a_signal_that_could_not_be_used_is_not_found_and_its_dead_letters_are(
+    api: Api, runtime: Runtime
+) -> None:
+    add_dead_letter(runtime, signal_id="another")
+    numbers = [add_dead_letter(runtime, signal_id="x-neg") for _ in range(2)]
+
+    answer = api.answer(f"{SIGNALS}/x-neg")
+
+    assert (answer.status_code, answer.json["code"]) == (404, "signal_not_found")
+    assert f"/api/v1/dead-letters/{numbers[1]}" in answer.json["error"]
+    assert [letter["id"] for letter in answer.json["details"]["dead_letters"]] == numbers[::-1]
 
 
 # Events
