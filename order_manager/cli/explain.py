@@ -82,6 +82,7 @@ def _signal_lines(told: Told) -> list[str]:
         f"{_later('decided', told['decided_at'], told['received_at'])}"
         f"{_later('finished', told['finished_at'], told['received_at'])}",
         *([f"  {told['waits']['summary']}"] if told["waits"] else []),
+        *(["  it may be sent again under the same signal_id"] if told["state"] == "failed" else []),
     ]
 
 
@@ -135,6 +136,12 @@ def _placed(order: Told) -> str:
     return f"{order.get('side', '')} {order.get('quantity', '')} {at}".strip()
 
 
+def _relation(order: Told) -> str | None:
+    """'planned' for one that the exchange never took, or did not yet."""
+    relation: str | None = order["relation"]
+    return "planned" if relation == "placed" and order["order_id"] is None else relation
+
+
 def _terms(order: Told) -> str:
     """'limit 50000 gtc', 'market ioc', with what else it says."""
     said = [order["order_type"], order["price"], order["time_in_force"]]
@@ -163,7 +170,7 @@ def _tables(told: Told) -> list[Any]:
     names = {order["id"]: order["client_order_id"] for order in told["orders"]}
     orders = [
         (
-            order["relation"],
+            _relation(order),
             f"{order['client_order_id']}\n{order['order_id'] or 'no exchange id'}",
             f"{order['side']} {order['quantity']} {order['asset']}\n{_terms(order)}",
             order["status"],

@@ -5,11 +5,14 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from order_manager.domain.instruments import Instrument
-from order_manager.domain.orders import Category
+from order_manager.domain.orders import Category, Order
 from order_manager.domain.portfolio import OURS, View
 from order_manager.domain.state import Market, TradingRules
+from order_manager.errors import ExchangeError
 from order_manager.services.pausing import Pause
 from order_manager.services.ports import Exchange, Publisher
+
+LONGEST_ERROR = 300  # characters of what the exchange said, where it is told
 
 
 def utc_now() -> datetime:
@@ -48,6 +51,16 @@ class Desk:
     patience: Patience = Patience()
     now: Callable[[], datetime] = utc_now
     pause: Pause = field(default_factory=Pause)
+    heard: dict[str, tuple[str, str]] = field(default_factory=dict)  # symbol -> (order id, its last error)
+
+    def note_error(self, order: Order, error: ExchangeError) -> None:
+        """Remember why the exchange did not take an order. For words only: it is lost with the process."""
+        self.heard[order.request.symbol] = (order.id, error.message[:LONGEST_ERROR])
+
+    def last_error(self, order: Order) -> str:
+        """'; the last error was: ...', to be added to a reason; empty where none is known."""
+        order_id, message = self.heard.get(order.request.symbol, ("", ""))
+        return f"; the last error was: {message}" if order_id == order.id else ""
 
     def looks(self) -> Iterator[None]:
         """One turn per look at what was asked for, with a longer pause after each, until patience ends."""

@@ -64,12 +64,14 @@ def _place(
         return refused
     except OutcomeUnknown as error:
         log.warning("order_outcome_unknown", client_order_id=order.client_order_id, error=str(error))
+        desk.note_error(order, error)
         sent = replace(order, intended_at=fence.intended_at)  # absence is proven by when it was last signed
         settled = settle_order(lane, sent, desk)  # raises while it is still unknown
         if settled.is_in_flight:
             raise
         return settled
-    except (Retryable, AccessDenied):
+    except (Retryable, AccessDenied) as error:
+        desk.note_error(order, error)
         mark_unsent(lane, order)  # certainly not applied
         raise
     now = desk.now()
@@ -129,7 +131,8 @@ def _expire(lane: Lane, waiting: WaitingSignal, done: Sequence[Order], desk: Des
     A signal of which the exchange took a part is executed, for that part: sent again, it would buy twice.
     """
     limit = desk.patience.execution_timeout_s
-    reason = f"the exchange did not take the order within {limit:g} s of its decision"
+    said = next((error for order in done if (error := desk.last_error(order))), "")
+    reason = f"the exchange did not take the order within {limit:g} s of its decision{said}"
     failure = Rejection(code="execution_timeout", message=reason, limit=f"{limit:g}")
     _end(lane, waiting, done, failure, reason=reason, state="failed", desk=desk)
 

@@ -93,7 +93,8 @@ def settle_order(lane: Lane, order: Order, desk: Desk) -> Order:
     ):
         log.info("order_never_accepted", client_order_id=order.client_order_id)
         return mark_unsent(lane, order)
-    raise OutcomeUnknown(f"order {order.client_order_id} was sent and does not show yet")
+    why = f"order {order.client_order_id} was sent and does not show yet{desk.last_error(order)}"
+    raise OutcomeUnknown(why)
 
 
 def exchange_name(order: Order) -> str | None:

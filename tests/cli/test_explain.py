@@ -211,3 +211,17 @@ def test_a_signal_that_waits_says_why_since_when_and_when_it_is_tried_again(call
         leases.release_all()
     assert (story["has_lane"], story["is_worked"], story["signals_ahead"]) == (True, True, 2)
     assert (story["mode"], story["blocked_reason"]) == ("halted", "no answer")
+
+
+def test_an_order_that_was_never_taken_is_not_called_placed(call: Call, runtime) -> None:
+    name = add_signal(runtime, state="failed", code="execution_timeout", reason="the exchange is away")
+    relate(
+        runtime,
+        name,
+        add_order(runtime, client_order_id="om-never", exchange_order_id=None, status="rejected"),
+    )
+    shown = call("explain", name).output
+    [order] = [line.split() for line in shown.splitlines() if "om-never" in line]
+    assert order[0] == "planned"
+    assert "placed" not in shown
+    assert "it may be sent again under the same signal_id" in shown

@@ -13,7 +13,7 @@ from order_manager.errors import (
     Unavailable,
     UnreadableAnswer,
 )
-from tests.builders import a_limit_signal
+from tests.builders import a_limit_signal, an_order
 
 
 def link(signal, number=0):
@@ -189,8 +189,25 @@ def test_what_was_not_sent_in_time_fails_and_is_not_sent_at_all(room):
     assert room.state(signal) == ("failed", "execution_timeout")
     stored = room.ledger.order(link(signal))
     assert stored["status"] == "rejected"
-    assert "30 s" in stored["reason"]
+    assert stored["reason"] == (
+        "the exchange did not take the order within 30 s of its decision; the last error was: away"
+    )
+    assert room.ledger.signal(signal.signal_id)["reason"] == stored["reason"]
     assert room.ledger.events() == ["rejected", "signal_failed"]
+
+
+def test_while_the_outcome_is_unknown_the_reason_has_the_exchange_s_last_error(room):
+    signal = limit(room)
+    room.exchange.hide(link(signal))
+    room.exchange.trouble("place_order", OutcomeUnknown("HTTP 500 " + "x" * 1000))
+    for act in (room.execute, room.settle):
+        with pytest.raises(
+            OutcomeUnknown, match="does not show yet; the last error was: HTTP 500 x"
+        ) as raised:
+            act()
+        assert len(raised.value.message) < 400
+    other = an_order(symbol="BTCUSDT", id="11111111-2222-4333-8444-000000000001")
+    assert room.desk.last_error(other) == ""  # of no other order's
 
 
 def test_an_order_found_by_evidence_counts_even_when_the_rest_is_too_late(room):
