@@ -71,6 +71,10 @@ def _show(result: Mapping[str, Any], lanes: Mapping[str, Any]) -> None:
     if rows:
         columns = ("symbol", "result", "orders", "corrected", "position discrepancies", "error")
         screen.print(table(f"sync {result['sync_id']}", columns, rows))
+    for one in result["position_adjustments"]:
+        before, after = one["size_before"], one["size_after"]
+        change = f"{before} -> {after}" if before != after else f"{after}, unchanged"
+        say(screen, f"{one['asset']}: position {change}; {one['reason']}, by the {one['source']}")
     say(screen, _summary(result))
 
 

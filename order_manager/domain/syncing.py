@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,6 +18,21 @@ class LaneSync:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Adjustment:
+    """A leg of a position that was set right."""
+
+    asset: str
+    position_idx: int  # Bybit positionIdx
+    size_before: Decimal  # base, signed
+    size_after: Decimal
+    average_price_before: Decimal | None  # quote per base
+    average_price_after: Decimal | None
+    source: str  # which side was right: exchange or fills
+    reason: str
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SyncRun:
     """A run and its lanes."""
 
@@ -25,3 +41,4 @@ class SyncRun:
     asset: str | None
     requested_at: datetime
     lanes: tuple[LaneSync, ...]
+    adjustments: tuple[Adjustment, ...]  # of their positions, since it was asked for

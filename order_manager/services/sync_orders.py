@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 import structlog
 
-from order_manager.domain.events import iso
+from order_manager.domain.events import iso, text
 from order_manager.domain.syncing import SyncRun
 
 log = structlog.get_logger(__name__)
@@ -109,6 +109,20 @@ def sync_json(run: SyncRun) -> dict[str, Any]:
         "synced_orders": sum(lane.seen for lane in done),
         "updated_orders": sum(lane.corrected for lane in done),
         "position_discrepancies": sum(lane.discrepancies for lane in done),
+        "position_adjustments": [
+            {
+                "asset": one.asset,
+                "position_idx": one.position_idx,
+                "size_before": text(one.size_before),
+                "size_after": text(one.size_after),
+                "average_price_before": text(one.average_price_before),
+                "average_price_after": text(one.average_price_after),
+                "source": one.source,
+                "reason": one.reason,
+                "created_at": iso(one.created_at),
+            }
+            for one in run.adjustments
+        ],
         "errors": errors,
         "timestamp": iso(run.requested_at),
     }

@@ -8,7 +8,7 @@ from pydantic import ConfigDict, Field
 from order_manager.database.queries import is_uuid
 from order_manager.services.sync_orders import SyncScope, start_sync, sync_json, wait_for_sync
 from order_manager.tasks.exchange_updates import build_syncing
-from order_manager.web.answers import Answer, Moment, Problem
+from order_manager.web.answers import Answer, Moment, Number, Problem
 from order_manager.web.context import current_runtime
 from order_manager.web.errors import ApiError, not_found
 from order_manager.web.parameters import Fields, Id, Parameters, Symbol
@@ -26,6 +26,18 @@ class SyncError(Answer):
     error: str
 
 
+class Adjustment(Answer):
+    asset: str
+    position_idx: int
+    size_before: Number
+    size_after: Number
+    average_price_before: Number | None
+    average_price_after: Number | None
+    source: Literal["exchange", "fills"] = Field(description="which side was right")
+    reason: str
+    created_at: Moment
+
+
 class Sync(Answer):
     task_id: str
     status: Literal["completed", "partial", "failed"]
@@ -37,6 +49,9 @@ class Sync(Answer):
     synced_orders: int = Field(description="looked at")
     updated_orders: int = Field(description="changed")
     position_discrepancies: int = Field(description="corrected")
+    position_adjustments: list[Adjustment] = Field(
+        description="what was set right on these symbols since it was asked for"
+    )
     errors: list[SyncError]
     timestamp: Moment = Field(description="when it was asked for")
 

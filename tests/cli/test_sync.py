@@ -1,9 +1,9 @@
 """order-manager sync: ask for the comparison, wait, show what it found."""
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import insert, update
 
-from order_manager.database.tables import lanes
+from order_manager.database.tables import lanes, position_adjustments
 from order_manager.services import sync_orders
 from tests.cli.conftest import Call, one_line, told
 from tests.web.rows import add_lane
@@ -21,9 +21,11 @@ def woken(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 def exchange_says(runtime, monkeypatch: pytest.MonkeyPatch):
     """What comparing brings, as soon as somebody waits for it."""
 
-    def say(**columns) -> None:
+    def say(adjustments=(), **columns) -> None:
         def sleep(seconds: float) -> None:
             with runtime.engine.connect() as connection:
+                for adjustment in adjustments:
+                    connection.execute(insert(position_adjustments).values(adjustment))
                 connection.execute(update(lanes).values(**columns))
 
         monkeypatch.setattr(sync_orders.time, "sleep", sleep)
@@ -43,6 +45,30 @@ def test_the_result_is_a_table(call: Call, runtime, woken, exchange_says) -> Non
     assert "completed: 3 orders looked at, 1 changed, 0 position discrepancies corrected" in result.output
     [row] = [line.split() for line in result.output.splitlines() if line.split()[:1] == ["BTCUSDT"]]
     assert row == ["BTCUSDT", "completed", "3", "1", "0"]
+
+
+def test_a_position_that_was_set_right_is_told_with_both_sizes(call: Call, runtime, woken, exchange_says):
+    from sqlalchemy import func
+
+    add_lane(runtime)
+    leg = {"asset": "BTCUSDT", "mode": "one_way", "position_idx": 0, "source": "exchange"}
+    exchange_says(
+        adjustments=[
+            {**leg, "size_before": 1, "size_after": "6.9", "reason": "the exchange shows another position"},
+            {
+                **leg,
+                "size_before": 2,
+                "size_after": 2,
+                "source": "fills",
+                "reason": "the fills earned 5, not 7",
+            },
+        ],
+        reconciled_at=func.clock_timestamp(),
+        discrepancies=2,
+    )
+    said = " ".join(call("sync", "--scope", "positions", "--asset", "BTCUSDT").output.split())
+    assert "BTCUSDT: position 1 -> 6.9; the exchange shows another position, by the exchange" in said
+    assert "BTCUSDT: position 2, unchanged; they earned 5, not 7, by the fills" in said
 
 
 def test_a_failure_is_the_exit_status(call: Call, runtime, woken, exchange_says) -> None:

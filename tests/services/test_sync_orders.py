@@ -18,7 +18,7 @@ from order_manager.services.sync_orders import (
     sync_json,
     wait_for_sync,
 )
-from tests.builders import at
+from tests.builders import at, holding
 
 OURS = "om-test-1-0"
 
@@ -101,6 +101,7 @@ def test_a_sync_tells_what_every_lane_found(room, syncing):
         "synced_orders": 1,
         "updated_orders": 1,
         "position_discrepancies": 0,
+        "position_adjustments": [],
         "errors": [],
         "timestamp": told["timestamp"],
     }
@@ -166,8 +167,22 @@ def lane(symbol, *, done=False, error=None):
     ],
 )
 def test_the_status_says_how_much_is_done(lanes, status):
-    run = SyncRun(id="1", scope="all", asset=None, requested_at=at(0), lanes=tuple(lanes))
+    run = SyncRun(id="1", scope="all", asset=None, requested_at=at(0), lanes=tuple(lanes), adjustments=())
     told = sync_json(run)
     assert told["status"] == status
     assert told["synced_orders"] == 2 * told["updated_orders"] == 2 * told["position_discrepancies"]
     assert told["synced_orders"] == 2 * sum(one.is_done for one in lanes)
+
+
+def test_what_was_set_right_is_told(room, syncing):
+    room.exchange.positions["BTCUSDT"] = holding("0.03", 50000)
+    run_id = start_sync(SyncScope.ORDERS, "BTCUSDT", syncing=syncing)
+    room.work()
+    told = result(syncing, run_id)
+    [one] = told["position_adjustments"]
+    assert (one["asset"], one["size_before"], one["size_after"]) == ("BTCUSDT", "0", "0.03")
+    assert (one["average_price_after"], one["source"]) == ("50000", "exchange")
+    assert one["reason"] == "the exchange shows another position"
+    later = start_sync(SyncScope.ORDERS, "BTCUSDT", syncing=syncing)
+    room.work()
+    assert result(syncing, later)["position_adjustments"] == []
