@@ -60,7 +60,7 @@ def test_a_position_that_was_set_right_is_told_with_both_sizes(call: Call, runti
                 "size_before": 2,
                 "size_after": 2,
                 "source": "fills",
-                "reason": "the fills earned 5, not 7",
+                "reason": "they earned 5, not 7",
             },
         ],
         reconciled_at=func.clock_timestamp(),
