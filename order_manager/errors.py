@@ -68,6 +68,11 @@ class ExchangeError(OrderManagerError):
         self.message = message
         self.ret_code = ret_code
 
+    @property
+    def reason(self) -> str:
+        """For people, with the code to look up, where there is one."""
+        return f"{self.message} ({self.ret_code})" if self.ret_code else self.message
+
 
 class Retryable(ExchangeError):
     """Asking again, with the same client_order_id, may succeed."""

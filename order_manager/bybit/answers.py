@@ -15,6 +15,7 @@ import urllib3
 RESET_UNKNOWN_S = 2.0  # after 10006 without a reset header
 LONGEST_RESET_S = 10.0
 READ_BYTES = 65536
+MUCH = 2000  # characters of what the exchange says
 
 
 def body_of(response: requests.Response, *, until: float) -> bytes:
@@ -53,6 +54,17 @@ def envelope_of(content: bytes) -> dict[str, Any] | None:
     if not isinstance(envelope, dict) or type(envelope.get("retCode")) is not int:
         return None
     return envelope
+
+
+def said_by(status: int, content: bytes, envelope: Mapping[str, Any] | None) -> str:
+    """What an answer that is no success says, in a line for people: without control characters."""
+    text = str(envelope.get("retMsg") or "") if envelope else content[:MUCH].decode(errors="replace")
+    shown = " ".join("".join(one if one.isprintable() else " " for one in text[:MUCH]).split())
+    if envelope is not None and status < 300:
+        return shown or "refused without a message"
+    if shown:
+        return f"HTTP {status}: {shown}"
+    return f"HTTP {status} without a {'message' if envelope or content else 'body'}"
 
 
 def until_reset(headers: Mapping[str, str], time_ms: int) -> float:

@@ -18,7 +18,7 @@ from requests.adapters import HTTPAdapter
 from requests.structures import CaseInsensitiveDict
 
 from order_manager import metrics
-from order_manager.bybit.answers import body_of, envelope_of, root_cause, until_reset, was_not_sent
+from order_manager.bybit.answers import body_of, envelope_of, root_cause, said_by, until_reset, was_not_sent
 from order_manager.bybit.encoding import Value, body_text, query_text
 from order_manager.bybit.retcodes import RATE_LIMIT_EXCEEDED, error_class
 from order_manager.bybit.signing import sign_request
@@ -33,6 +33,7 @@ from order_manager.errors import (
 
 log = structlog.get_logger()
 
+SHOWN = 200  # characters of what the exchange says
 IP_BAN_S = 600.0  # "access too frequent": the ban lifts by itself after ten minutes of silence
 
 _NETWORK_ERRORS = (requests.RequestException, urllib3.exceptions.HTTPError, http.client.HTTPException)
@@ -194,9 +195,7 @@ class Transport:
         if envelope is not None and status < 300 and error is None:
             result = envelope.get("result")
             return Reply(result=result if isinstance(result, dict) else {}, time_ms=time_ms)
-        message = self._redacted(
-            f"HTTP {status}: {envelope.get('retMsg', '') if envelope else content[:200]!r}"
-        )
+        message = self._redacted(said_by(status, content, envelope))[:SHOWN]  # half a key is no key to redact
         if status == 403 and b"too frequent" in content[:4096].lower():
             raise RateLimited(message, ret_code=code, retry_after_s=IP_BAN_S)
         if status in (401, 403):

@@ -55,7 +55,7 @@ class Desk:
 
     def note_error(self, order: Order, error: ExchangeError) -> None:
         """Remember why the exchange did not take an order. For words only: it is lost with the process."""
-        self.heard[order.request.symbol] = (order.id, error.message[:LONGEST_ERROR])
+        self.heard[order.request.symbol] = (order.id, error.reason[:LONGEST_ERROR])
 
     def last_error(self, order: Order) -> str:
         """'; the last error was: ...', to be added to a reason; empty where none is known."""

@@ -113,7 +113,7 @@ def _cancel(lane: Lane, orders: Sequence[Order], desk: Desk, *, reason: str, now
 def _record_refusal(lane: Lane, signal: Signal, refusal: Refused, desk: Desk) -> None:
     """The exchange would not make way for the signal's order, so there is none."""
     now = desk.now()
-    rejection = Rejection(code="exchange_refused", message=f"{refusal.message} ({refusal.ret_code})")
+    rejection = Rejection(code="exchange_refused", message=refusal.reason)
     event = signal_event("signal_rejected", signal, rejection, now=now)
     lane.finish_signal(
         signal, "rejected", code=rejection.code, reason=rejection.message, events=[event], now=now

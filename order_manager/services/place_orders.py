@@ -57,10 +57,9 @@ def _place(
     try:
         acceptance = desk.exchange.place_order(order.request, sign_at=fence)
     except Refused as refusal:
-        reason = f"{refusal.message} ({refusal.ret_code})"
-        refused, event = _refused(lane, waiting, order, reason, desk.now())
+        refused, event = _refused(lane, waiting, order, refusal.reason, desk.now())
         lane.record_order(refused, events=[event])
-        log.warning("order_refused", client_order_id=order.client_order_id, reason=reason)
+        log.warning("order_refused", client_order_id=order.client_order_id, reason=refusal.reason)
         return refused
     except OutcomeUnknown as error:
         log.warning("order_outcome_unknown", client_order_id=order.client_order_id, error=str(error))

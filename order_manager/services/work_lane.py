@@ -77,7 +77,7 @@ def _reconcile(lane: Lane, desk: Desk) -> None:
 def _block(lane: Lane, error: Exception, desk: Desk) -> None:
     metrics.LANE_BLOCKS.labels(type(error).__name__).inc()
     now, wait_s = desk.now(), desk.patience.person_s
-    reason = error.message if isinstance(error, ExchangeError) else repr(error)
+    reason = error.reason if isinstance(error, ExchangeError) else repr(error)
     if isinstance(error, Retryable):
         wait_s = error.retry_after_s if isinstance(error, RateLimited) else desk.patience.retry_s
         log.warning("lane_blocked", symbol=lane.symbol, retry_s=wait_s, error=reason)

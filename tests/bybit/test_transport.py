@@ -7,7 +7,14 @@ import pytest
 from structlog.testing import capture_logs
 
 from order_manager.bybit.transport import Transport
-from order_manager.errors import AccessDenied, OutcomeUnknown, RateLimited, Refused, Unavailable
+from order_manager.errors import (
+    AccessDenied,
+    ExchangeError,
+    OutcomeUnknown,
+    RateLimited,
+    Refused,
+    Unavailable,
+)
 from tests.bybit import pretend
 from tests.bybit.pretend import KEY, SECRET, PretendBybit, a_transport, http, ok, ret_code
 
@@ -142,6 +149,26 @@ def test_an_answer_that_says_no_is_named(answer, error, exchange: PretendBybit):
         exchange.play(answer)
         with pytest.raises(error):
             getattr(a_transport(exchange.url), method)(CREATE, {})
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (http("", status=500), "HTTP 500 without a body"),
+        (http(b"\xff\x00 bad\r\n  gateway", status=502), "HTTP 502: \ufffd bad gateway"),
+        (http('{"retCode":110074}', status=503), "HTTP 503 without a message (110074)"),
+        (ret_code(110074, message="contract is not live\u2026"), "contract is not live\u2026 (110074)"),
+        (ret_code(110074, message="a\x00b\ud800"), "a b (110074)"),
+        (ret_code(110074), "refused without a message (110074)"),
+        (ret_code(110074, message="x" * 1000), "x" * 200 + " (110074)"),
+        (ret_code(110074, message="x" * 195 + KEY), "x" * 195 + "*** (110074)"),
+    ],
+)
+def test_what_the_exchange_says_is_readable_and_short(answer, said, exchange: PretendBybit):
+    exchange.play(answer)
+    with pytest.raises(ExchangeError) as caught:
+        a_transport(exchange.url).post(CREATE, {})
+    assert caught.value.reason == said
 
 
 def test_a_banned_address_keeps_silent_for_ten_minutes(exchange: PretendBybit):
