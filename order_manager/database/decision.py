@@ -18,7 +18,7 @@ from order_manager.domain.orders import Order
 from order_manager.domain.portfolio import OURS, View, with_portfolio
 from order_manager.domain.positions import PositionMode
 from order_manager.domain.signals import Signal
-from order_manager.domain.state import Market, TradingMode, TradingState, stricter_mode
+from order_manager.domain.state import Market, TradingMode, TradingState, mode_holder, stricter_mode
 
 
 class Decision:
@@ -37,8 +37,10 @@ class Decision:
         """`open_orders` are the symbol's: while the lane is held nobody else can change them."""
         row = self._row
         other_orders = some(row["other_orders"])
+        account_mode, lane_mode = TradingMode(row["account_mode"]), TradingMode(row["lane_mode"])
         state = TradingState(
-            mode=stricter_mode(TradingMode(row["account_mode"]), TradingMode(row["lane_mode"])),
+            mode=stricter_mode(account_mode, lane_mode),
+            mode_of=mode_holder(account_mode, lane_mode, self._symbol),
             instrument=instrument,
             market=market,
             position=position_from(

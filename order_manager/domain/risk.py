@@ -24,23 +24,23 @@ from order_manager.domain.state import PositionSource, TradingMode, TradingRules
 
 def permission_findings(intent: Intent, state: TradingState, rules: TradingRules) -> Iterator[Finding]:
     """May we trade this symbol at all, in this direction?"""
-    yield _trading_state(intent, state.mode)
+    yield _trading_state(intent, state)
     yield _symbol_tradable(state)
     yield _short_allowed(intent, state, rules)
     if intent.reduce_only:
         yield _something_to_reduce(intent, state)
 
 
-def _trading_state(intent: Intent, mode: TradingMode) -> Finding:
-    halted = mode is TradingMode.HALTED
+def _trading_state(intent: Intent, state: TradingState) -> Finding:
+    mode, halted = state.mode, state.mode is TradingMode.HALTED
     return Finding(
         rule="trading_state",
         passed=mode is TradingMode.ACTIVE or (not halted and intent.reduce_only),
         limit=mode.value,
         value="reduces" if intent.reduce_only else "opens",
-        message="trading is halted"
+        message=f"trading is halted for {state.mode_of}"
         if halted
-        else f"trading is reducing, and this {intent.side} opens a position",
+        else f"trading is reducing for {state.mode_of}, and this {intent.side} opens a position",
         code="trading_halted" if halted else "trading_reducing",
     )
 

@@ -63,6 +63,7 @@ class TradingState:
     other_exposure: Decimal  # quote: positions and open orders of all OTHER symbols
     available_balance: Decimal | None  # quote, less what was reserved since it was read; None: not checked
     source: PositionSource = PositionSource.OURS
+    mode_of: str = "the account"  # whose mode counts, for people
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

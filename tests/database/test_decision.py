@@ -43,19 +43,21 @@ def planned_order(number=0, **changes):
 
 
 @pytest.mark.parametrize(
-    ("account", "lane", "mode"),
+    ("account", "lane", "mode", "holder"),
     [
-        ("active", "active", TradingMode.ACTIVE),
-        ("reducing", "active", TradingMode.REDUCING),
-        ("active", "halted", TradingMode.HALTED),
-        ("halted", "reducing", TradingMode.HALTED),
+        ("active", "active", TradingMode.ACTIVE, "the account and BTCUSDT"),
+        ("reducing", "active", TradingMode.REDUCING, "the account"),
+        ("active", "halted", TradingMode.HALTED, "BTCUSDT"),
+        ("halted", "reducing", TradingMode.HALTED, "the account"),
+        ("halted", "halted", TradingMode.HALTED, "the account and BTCUSDT"),
     ],
 )
-def test_the_stricter_of_the_account_s_and_the_symbol_s_mode_counts(ledger, account, lane, mode):
+def test_the_stricter_of_the_account_s_and_the_symbol_s_mode_counts(ledger, account, lane, mode, holder):
     ledger.open()
     ledger.execute("UPDATE account_state SET mode = :mode", mode=account)
     ledger.execute("UPDATE lanes SET mode = :mode", mode=lane)
-    assert state_of(ledger).mode is mode
+    state = state_of(ledger)
+    assert (state.mode, state.mode_of) == (mode, holder)
 
 
 def test_a_new_symbol_is_flat_and_its_balance_unknown(ledger):

@@ -46,10 +46,13 @@ def exposure(draft, state, keep=(), **rules):
 def test_halted_allows_nothing_not_even_a_way_out(position):
     no = permission(Side.SELL, position=position, mode=TradingMode.HALTED)
     assert (no.code, no.limit) == ("trading_halted", "halted")
+    assert no.message == "trading is halted for the account"
 
 
 def test_reducing_allows_only_what_reduces():
-    assert permission(Side.BUY, position=holding(1), mode=TradingMode.REDUCING).code == "trading_reducing"
+    no = permission(Side.BUY, position=holding(1), mode=TradingMode.REDUCING, mode_of="ETHUSDT")
+    assert no.code == "trading_reducing"
+    assert no.message == "trading is reducing for ETHUSDT, and this buy opens a position"
     assert permission(Side.SELL, position=holding(1), mode=TradingMode.REDUCING) is None
     assert permission(Side.BUY, position=holding(-1), mode=TradingMode.REDUCING) is None
 
