@@ -13,7 +13,7 @@ from order_manager.errors import OutcomeUnknown
 from order_manager.services.desk import Desk
 from order_manager.services.ports import Lane
 from order_manager.services.settle_orders import Settlement, settle_with
-from order_manager.services.validate_positions import correct_position, recount_position
+from order_manager.services.validate_positions import correct_position, mark_positions, recount_position
 
 log = structlog.get_logger(__name__)
 
@@ -37,6 +37,7 @@ def reconcile_symbol(lane: Lane, desk: Desk) -> None:
         corrected += settle_all(lane, desk).changed
 
     discrepancies += correct_position(lane, desk, settle_again=settle_again)
+    mark_positions(lane, desk)
     found = {"seen": first.seen, "corrected": corrected, "discrepancies": discrepancies}
     lane.finish_reconciliation(**found)
     if corrected or discrepancies:

@@ -2,6 +2,7 @@
 
 import uuid
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 import structlog
 
@@ -9,6 +10,7 @@ from order_manager.domain.events import position_event, position_json, text
 from order_manager.domain.orders import ZERO, Category
 from order_manager.domain.positions import Leg, Position, PositionMode
 from order_manager.domain.validating import LegDifference, Recount, leg_differences, with_takings
+from order_manager.errors import ExchangeError
 from order_manager.services.desk import Desk
 from order_manager.services.ports import Lane
 
@@ -103,6 +105,13 @@ def correct_position(lane: Lane, desk: Desk, *, settle_again: Callable[[], None]
         source = "fills" if is_counted else "exchange"
         _correct(lane, desk, one, reason="the exchange shows another position", source=source)
     return sum(one.is_of_size for one in differences)
+
+
+def mark_positions(lane: Lane, desk: Desk) -> None:
+    """What is held at today's price; what the exchange does not tell now is told at the next comparison."""
+    if any(leg.size for leg in _legs(lane.stored_positions()).values()):
+        with suppress(ExchangeError):
+            lane.marked_positions(desk.market(lane.symbol).mark)
 
 
 def _has_lasted(difference: LegDifference, looks: Sequence[Sequence[LegDifference]]) -> bool:

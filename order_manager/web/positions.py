@@ -36,7 +36,9 @@ class PositionFields(Answer):
     realized_pnl: Number | None = Field(description="quote, after fees")
     fees: Number | None = Field(description="quote, already deducted from realized_pnl")
     unrealized_pnl: Number | None = Field(description="quote, at mark_price, before the fees of closing")
-    mark_price: Number | None
+    mark_price: Number | None = Field(
+        description="quote, as of the last comparison with the exchange, fill or snapshot, whichever was last"
+    )
     created_at: Moment | None
     updated_at: Moment | None
 

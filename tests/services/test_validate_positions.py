@@ -9,6 +9,7 @@ import pytest
 from order_manager.database.updates import UpdateStore
 from order_manager.domain.orders import Category, OrderStatus
 from order_manager.domain.positions import Leg, PositionMode
+from order_manager.errors import Unavailable
 from order_manager.services.validate_positions import PAUSES_S
 from tests.builders import a_position, a_request, hedged, holding
 
@@ -291,3 +292,18 @@ def test_what_unseen_fills_earned_is_not_made_up(held, compare):
     held.ledger.execute("UPDATE positions SET realized_pnl = 7")
     assert compare(validate=True) == 0
     assert stored(held, "realized_pnl") == (7,)
+
+
+def test_what_is_held_is_marked_at_each_comparison(held, compare):
+    held.exchange.move_price("BTCUSDT", bid="51000", ask="51001")
+    compare()
+    assert stored(held, "mark_price") == (held.exchange.market("BTCUSDT").mark,)
+    held.exchange.move_price("BTCUSDT", bid="52000", ask="52001")
+    held.exchange.trouble("market", Unavailable("away"), times=9)
+    assert compare() == 0
+    assert held.ledger.row("SELECT reconcile_error FROM lanes")["reconcile_error"] is None
+
+
+def test_what_is_not_held_costs_no_question(room, compare):
+    compare()
+    assert room.exchange.count("market") == 0
