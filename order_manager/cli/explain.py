@@ -49,7 +49,7 @@ def explain(name: str, data_dir: Path, as_json: bool) -> None:
 
 
 def _show(told: Told) -> None:
-    from order_manager.cli.showing import console, say
+    from order_manager.cli.showing import change_line, console, say
 
     screen = console()
     if "state" in told:
@@ -61,6 +61,8 @@ def _show(told: Told) -> None:
         say(screen, "no signal of ours placed this order")
     else:
         say(screen, f"signal {told['signal_id']}: not taken, its message could not be used")
+    for stop in told["stopped_by"]:
+        say(screen, f"  {stop['of']}: {change_line(stop)}")
     for letter in told["dead_letters"]:
         say(screen, _letter_line(letter))
     for shown in _tables(told):

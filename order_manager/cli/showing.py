@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -94,6 +94,11 @@ def since(moment: str | None, now: datetime | None = None) -> str:
     if not moment:
         return ""
     return age(((now or datetime.now(UTC)) - datetime.fromisoformat(moment)).total_seconds())
+
+
+def change_line(changed: Mapping[str, Any]) -> str:
+    """'since 2026-01-02 03:04:05 by me@desk: the model misbehaves'; of a mode that was changed."""
+    return f"since {clock(changed['changed_at'])} by {changed['changed_by']}: {changed['reason']}"
 
 
 def clock(moment: str | None) -> str:

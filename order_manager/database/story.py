@@ -1,6 +1,6 @@
 """The whole story of one signal: its decision, its orders with their fills, every event and dead letter."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -13,9 +13,12 @@ from order_manager.database.queries import Page, find_order
 from order_manager.database.rows import plain, some
 from order_manager.database.signal_views import SignalStory, find_signal
 from order_manager.database.tables import executions
+from order_manager.database.trading_states import Changed, TradingStateStore
 from order_manager.domain.dead_letters import LetterSummary
 from order_manager.domain.orders import Order
+from order_manager.domain.state import TradingMode
 
+STOPPED = {"trading_halted": TradingMode.HALTED, "trading_reducing": TradingMode.REDUCING}
 MOST = 1000  # events and fills that are shown
 
 
@@ -44,6 +47,7 @@ class Story:
     fills: tuple[StoredFill, ...]
     events: tuple[StoredEvent, ...]
     letters: tuple[LetterSummary, ...]  # messages with the signal's id that could not be used
+    stopped_by: tuple[tuple[str, Changed], ...]  # (of what, change): of a rejection by the trading state
 
 
 def find_story(engine: Engine, name: str) -> Story | None:
@@ -69,7 +73,27 @@ def find_story(engine: Engine, name: str) -> Story | None:
         return None
     events, _ = list_events(engine, wanted, is_descending=False, page=page)
     fills = _fills(engine, [one.id for _, one in orders])
-    return Story(signal=signal, orders=orders, fills=fills, events=tuple(events), letters=tuple(letters))
+    return Story(
+        signal=signal,
+        orders=orders,
+        fills=fills,
+        events=tuple(events),
+        letters=tuple(letters),
+        stopped_by=tuple(_stopped_by(engine, signal)),
+    )
+
+
+def _stopped_by(engine: Engine, signal: SignalStory | None) -> Iterator[tuple[str, Changed]]:
+    """What was changed before the rejection, and is as it was: an earlier change is not remembered."""
+    stored = signal.stored if signal else None
+    if stored is None or stored.code not in STOPPED or stored.decided_at is None:
+        return
+    modes, symbol = TradingStateStore(engine).modes(), stored.signal.symbol
+    holders = [("the account", modes.account, modes.account_changed)]
+    holders += [(one.symbol, one.mode, one.changed) for one in modes.lanes if one.symbol == symbol]
+    for of, mode, changed in holders:
+        if mode is STOPPED[stored.code] and changed.at is not None and changed.at <= stored.decided_at:
+            yield of, changed
 
 
 def _fills(engine: Engine, order_ids: Sequence[str]) -> tuple[StoredFill, ...]:

@@ -7,6 +7,7 @@ from order_manager.database.event_views import StoredEvent
 from order_manager.database.lane_views import LaneView
 from order_manager.database.signal_views import SignalStory, StoredSignal
 from order_manager.database.story import StoredFill, Story
+from order_manager.database.trading_states import Changed
 from order_manager.database.waits import Waits
 from order_manager.domain.dead_letters import LetterSummary
 from order_manager.domain.events import iso, order_json, text
@@ -107,6 +108,10 @@ def lane_json(lane: LaneView) -> dict[str, Any]:
     }
 
 
+def changed_json(changed: Changed) -> dict[str, Any]:
+    return {"reason": changed.reason, "changed_at": iso(changed.at), "changed_by": changed.by}
+
+
 def letter_json(letter: LetterSummary) -> dict[str, Any]:
     return {
         "id": letter.id,
@@ -140,6 +145,7 @@ def whole_story_json(story: Story) -> dict[str, Any]:
         ],
         "events": [event_json(event) for event in story.events],
         "dead_letters": [letter_json(letter) for letter in story.letters],
+        "stopped_by": [{"of": of, **changed_json(changed)} for of, changed in story.stopped_by],
     }
 
 

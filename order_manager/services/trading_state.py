@@ -13,19 +13,27 @@ log = structlog.get_logger(__name__)
 
 
 class TradingStateStore(Protocol):
-    def set_mode(self, mode: TradingMode, *, symbol: str | None) -> TradingMode | None: ...
+    def set_mode(
+        self, mode: TradingMode, *, symbol: str | None, reason: str, by: str
+    ) -> TradingMode | None: ...
 
 
 def change_trading_state(
-    mode: TradingMode, *, symbol: str | None, reason: str, store: TradingStateStore
+    mode: TradingMode, *, symbol: str | None, reason: str, by: str, store: TradingStateStore
 ) -> TradingMode | None:
     """Set the account's mode, or the symbol's; returns what it was, None where the symbol has no lane.
 
-    Safe to repeat. Orders that are open stay open; signals that come meanwhile are rejected.
+    Why and by whom is remembered with it. Safe to repeat. Orders that are open stay open; signals that come
+    meanwhile are rejected.
     """
-    before = store.set_mode(mode, symbol=symbol)
+    before = store.set_mode(mode, symbol=symbol, reason=reason, by=by)
     if before is not None:
         log.warning(
-            "trading_state_changed", mode=mode.value, before=before.value, symbol=symbol, reason=reason
+            "trading_state_changed",
+            mode=mode.value,
+            before=before.value,
+            symbol=symbol,
+            reason=reason,
+            changed_by=by,
         )
     return before

@@ -2,9 +2,11 @@
 
 from typing import Any
 
+from flask import request
 from pydantic import Field
 
 from order_manager.database.trading_states import LaneMode, TradingStateStore
+from order_manager.database.wording import changed_json
 from order_manager.domain.events import iso
 from order_manager.domain.state import TradingMode, stricter_mode
 from order_manager.services.trading_state import change_trading_state
@@ -21,7 +23,15 @@ blueprint = Resource(
 )
 
 
-class LaneState(Answer):
+class Remembered(Answer):
+    """The last change; null where there was none yet."""
+
+    reason: str | None = Field(description="of the last change, as its changer said")
+    changed_at: Moment | None
+    changed_by: str | None = Field(description="user and machine, or the address that called the API")
+
+
+class LaneState(Remembered):
     asset: str
     mode: TradingMode = Field(description="the lane's own")
     effective_mode: TradingMode = Field(description="the stricter of it and the account's")
@@ -34,14 +44,14 @@ class BlockedLane(Answer):
     retry_at: Moment | None
 
 
-class TradingState(Answer):
+class TradingState(Remembered):
     mode: TradingMode = Field(description="the account's")
     lanes: list[LaneState] = Field(description="every lane, by asset")
     blocked_lanes: list[BlockedLane] = Field(description="those where signals wait for the exchange")
 
 
 class Change(Fields):
-    reason: Sentence = Field(description="for the log")
+    reason: Sentence = Field(description="kept with the mode, and logged")
     asset: Symbol | None = Field(None, description="one symbol; left out, the account")
 
 
@@ -73,7 +83,9 @@ def resume_trading(body: Change) -> dict[str, Any]:
 
 
 def _change(mode: TradingMode, change: Change) -> dict[str, Any]:
-    if change_trading_state(mode, symbol=change.asset, reason=change.reason, store=_store()) is None:
+    by = f"API, {request.remote_addr or 'unknown'}"
+    before = change_trading_state(mode, symbol=change.asset, reason=change.reason, by=by, store=_store())
+    if before is None:
         raise not_found("symbol", "asset", change.asset or "")
     return _state_json()
 
@@ -82,10 +94,12 @@ def _state_json() -> dict[str, Any]:
     modes = _store().modes()
     return {
         "mode": modes.account.value,
+        **changed_json(modes.account_changed),
         "lanes": [
             {
                 "asset": lane.symbol,
                 "mode": lane.mode.value,
+                **changed_json(lane.changed),
                 "effective_mode": stricter_mode(modes.account, lane.mode).value,
             }
             for lane in modes.lanes

@@ -44,7 +44,11 @@ def runtime(module_runtime: Runtime) -> Runtime:
     with module_runtime.engine.connect() as connection:
         for table in (executions, sync_runs, *EMPTIED):
             connection.execute(delete(table))
-        connection.execute(update(account_state).values(mode="active"))
+        connection.execute(
+            update(account_state).values(
+                mode="active", mode_reason=None, mode_changed_at=None, mode_changed_by=None
+            )
+        )
     return module_runtime
 
 

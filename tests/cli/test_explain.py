@@ -1,5 +1,6 @@
 """order-manager explain: one signal, the whole story."""
 
+from datetime import UTC, datetime
 from decimal import Decimal
 
 import pytest
@@ -225,3 +226,19 @@ def test_an_order_that_was_never_taken_is_not_called_placed(call: Call, runtime)
     assert order[0] == "planned"
     assert "placed" not in shown
     assert "it may be sent again under the same signal_id" in shown
+
+
+def test_a_rejection_by_the_trading_state_says_who_stopped_it_and_why(call: Call, runtime) -> None:
+    add_lane(runtime)
+    early = add_signal(runtime, state="rejected", code="trading_halted", reason="no", decided_at=at(0))
+    call("halt", "--reason", "the model misbehaves")
+    now = datetime.now(UTC)
+    name = add_signal(runtime, state="rejected", code="trading_halted", reason="no", decided_at=now)
+    shown = call("explain", name).output
+    [stop] = [line for line in shown.splitlines() if "the model misbehaves" in line]
+    assert stop.startswith("  the account: since 2")
+    [stop] = told(call("explain", name, "--json"))["stopped_by"]
+    assert (stop["of"], stop["reason"]) == ("the account", "the model misbehaves")
+    assert told(call("explain", early, "--json"))["stopped_by"] == []  # stopped by an earlier change
+    call("resume", "--reason", "over")
+    assert told(call("explain", name, "--json"))["stopped_by"] == []

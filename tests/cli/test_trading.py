@@ -1,5 +1,8 @@
 """order-manager halt, reduce, resume."""
 
+import getpass
+import socket
+
 from order_manager.database.trading_states import TradingStateStore
 from tests.cli.conftest import Call, one_line, told
 from tests.web.rows import add_lane
@@ -9,14 +12,24 @@ def test_trading_is_stopped_and_resumed(call: Call, runtime) -> None:
     store = TradingStateStore(runtime.engine)
     assert call("halt", "--reason", "odd").output == "the account: halted, was active\n"
     assert store.modes().account == "halted"
-    assert call("reduce", "--reason", "odd").output == "the account: reducing, was halted\n"
-    assert call("resume", "--reason", "over").output == "the account: active, was reducing\n"
+    shown = call("reduce", "--reason", "careful").output
+    assert shown.startswith("the account: reducing, was halted since 2")
+    assert shown.endswith(": odd\n")
+    shown = call("resume", "--reason", "over").output
+    assert shown.startswith("the account: active, was reducing since 2")
+    assert shown.endswith(": careful\n")
     assert store.modes().account == "active"
+    assert store.modes().account_changed.reason == "over"
 
 
 def test_one_symbol_is_stopped_by_itself(call: Call, runtime) -> None:
     add_lane(runtime)
     result = told(call("halt", "--asset", "BTCUSDT", "--reason", "odd", "--json"))
+    assert (result.pop("reason"), result.pop("changed_by")) == (
+        "odd",
+        f"{getpass.getuser()}@{socket.gethostname()}",
+    )
+    assert result.pop("changed_at").endswith("Z")
     assert result == {"asset": "BTCUSDT", "mode": "halted", "before": "active", "effective_mode": "halted"}
     assert "stricter by themselves: BTCUSDT" in call("resume", "--reason", "over").output
 
@@ -25,7 +38,8 @@ def test_a_symbol_under_a_stricter_account_is_told_so(call: Call, runtime) -> No
     add_lane(runtime)
     call("halt", "--reason", "odd")
     shown = call("resume", "--asset", "BTCUSDT", "--reason", "over").output
-    assert "the account is halted, so BTCUSDT still is halted" in shown
+    assert "the account is halted since 2" in shown
+    assert ": odd; so BTCUSDT still is halted" in shown
 
 
 def test_a_reason_is_asked_for(call: Call, runtime) -> None:

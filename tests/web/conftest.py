@@ -126,5 +126,9 @@ def api(application: Api, runtime: Runtime) -> Api:
     with runtime.engine.connect() as connection:
         for table in EMPTIED:
             connection.execute(delete(table))
-        connection.execute(update(account_state).values(mode="active"))
+        connection.execute(
+            update(account_state).values(
+                mode="active", mode_reason=None, mode_changed_at=None, mode_changed_by=None
+            )
+        )
     return application

@@ -45,6 +45,18 @@ def test_one_symbol_is_stopped_and_the_stricter_mode_counts(api: Api) -> None:
     assert modes(api)[1]["ETHUSDT"] == ("active", "reducing")
 
 
+def test_who_changed_it_when_and_why_is_kept(api: Api) -> None:
+    started = datetime.now(UTC)
+    api.post(f"{STATE}/reduce", {"reason": "careful"})
+    state = api.post(f"{STATE}/halt", {"reason": "delisted", "asset": "ETHUSDT"}).json
+
+    btc, eth = state["lanes"]
+    for changed, reason in ((state, "careful"), (eth, "delisted")):
+        assert (changed["reason"], changed["changed_by"]) == (reason, "API, 127.0.0.1")
+        assert started <= datetime.fromisoformat(changed["changed_at"]) <= datetime.now(UTC)
+    assert (btc["reason"], btc["changed_at"], btc["changed_by"]) == (None, None, None)
+
+
 def test_the_next_decision_sees_it(api: Api, runtime: Runtime) -> None:
     add_signal(runtime)
     api.post(f"{STATE}/halt", {"reason": "a drill"})
@@ -69,6 +81,7 @@ def test_a_change_is_logged_with_its_reason_and_what_it_was(api: Api) -> None:
         "before": "active",
         "symbol": "BTCUSDT",
         "reason": "the exchange misbehaves",
+        "changed_by": "API, 127.0.0.1",
     }
 
 
