@@ -33,8 +33,14 @@ def doctor(urls: Sequence[str], data_dir: Path, as_json: bool) -> None:
     from order_manager.doctor.fleet import look_at_processes
 
     rows = fleet_rows(data_dir)
-    known = [row["metrics"] for row in rows if row["name"] in {"beat", "stream"} and row["metrics"]]
-    found = [*examine([*urls, *known]), *look_at_processes(rows)]
+    known = {
+        row["metrics"]: row["name"] for row in rows if row["name"] in {"beat", "stream"} and row["metrics"]
+    }
+    found = examine({**dict.fromkeys(urls, ""), **known})
+    # By the supervisor, for whoever has no heartbeat, or while Redis is away.
+    found += look_at_processes(
+        row for row in rows if not any(f"(pid {row['pid']})" in one.text for one in found)
+    )
     counts = Counter(one.level for one in found)
     is_well = not counts[Level.PROBLEM]
     if as_json:

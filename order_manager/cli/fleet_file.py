@@ -1,9 +1,10 @@
 """What runs, as `order-manager up` wrote it into its data folder."""
 
 import json
-import os
 from pathlib import Path
 from typing import Any
+
+import psutil
 
 
 def fleet_rows(data_dir: Path) -> list[dict[str, Any]]:
@@ -16,7 +17,7 @@ def fleet_rows(data_dir: Path) -> list[dict[str, Any]]:
         {
             "name": row["name"],
             "pid": row["pid"],
-            "state": row["state"] if row["pid"] is None or _lives(row["pid"]) else "gone",
+            "state": row["state"] if row["pid"] is None else _state(row["pid"], row["state"]),
             "started_at": row["started_at"],
             "metrics": row.get("metrics"),
         }
@@ -24,11 +25,11 @@ def fleet_rows(data_dir: Path) -> list[dict[str, Any]]:
     ]
 
 
-def _lives(pid: int) -> bool:
+def _state(pid: int, state: str) -> str:
+    """The supervisor does not see that a process was stopped by a signal."""
     try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
+        return "FROZEN" if psutil.Process(pid).status() == psutil.STATUS_STOPPED else state
+    except psutil.NoSuchProcess:
+        return "gone"
+    except psutil.AccessDenied:
+        return state

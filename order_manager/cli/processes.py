@@ -1,6 +1,8 @@
 """Commands that are processes, or prepare them: up, migrate, consumer, stream, healthy, paper-exchange."""
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,6 +11,7 @@ import click
 from order_manager.cli.house import settled
 
 if TYPE_CHECKING:
+    from order_manager.heartbeats import Facts
     from order_manager.wiring import Runtime
 
 
@@ -55,15 +58,18 @@ def consumer() -> None:
     """Take signals off the broker until stopped."""
     from order_manager.consumer import run_consumer
 
-    run_consumer(_begun("consumer"))
+    with _process("consumer") as rt:
+        run_consumer(rt)
 
 
 @click.command()
 def stream() -> None:
     """Follow the exchange's private stream until stopped."""
+    from order_manager.heartbeats import StreamFacts
     from order_manager.stream import run_stream
 
-    run_stream(_begun("stream"))
+    with _process("stream", facts=StreamFacts()) as rt:
+        run_stream(rt)
 
 
 @click.command()
@@ -88,8 +94,10 @@ def paper_exchange(options: tuple[str, ...]) -> None:
     sys.exit(run_paper(list(options)))
 
 
-def _begun(process: str) -> "Runtime":
-    """What a process works with; it logs, and serves its metrics, under this name from now on."""
+@contextmanager
+def _process(process: str, *, facts: "Facts" = dict) -> Iterator["Runtime"]:
+    """What a process works with; it logs, serves its metrics, and lives, under this name from now on."""
+    from order_manager.heartbeats import begin_heartbeats, end_heartbeats
     from order_manager.logs import configure_logs
     from order_manager.metrics_server import serve_metrics
     from order_manager.wiring import runtime
@@ -97,4 +105,6 @@ def _begun(process: str) -> "Runtime":
     rt = settled(runtime)
     configure_logs(rt.settings, process=process)
     serve_metrics(rt.settings, process=process)
-    return rt
+    begin_heartbeats(rt.settings, name=process, role=process, facts=facts)
+    yield rt
+    end_heartbeats()  # not when it fails: then it is missing

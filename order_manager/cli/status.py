@@ -1,7 +1,8 @@
 """order-manager status: how the house stands, on one screen."""
 
+import socket
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -57,6 +58,7 @@ def look(rt: "Runtime", data_dir: Path) -> dict[str, Any]:
     from order_manager.doctor.connections import looks_at_connections
     from order_manager.doctor.findings import Level, look_at_all
     from order_manager.domain.events import iso, stored_position_json
+    from order_manager.processes import intake_json, read_intake
 
     page = Page(limit=MOST, offset=0)
     lanes, total_lanes = list_lanes(rt.engine, page=page)
@@ -69,12 +71,15 @@ def look(rt: "Runtime", data_dir: Path) -> dict[str, Any]:
         labels[0]: bool(value) for (name, *labels), value in readings.items() if name == gauges.LEASED.name
     }
     findings = look_at_all(looks_at_connections(rt.settings, rt.engine))
+    intake = intake_json(rt.settings, read_intake(rt.settings, timeout_s=1.0))
     return {
         "timestamp": iso(datetime.now(UTC)),
         "environment": rt.settings.bybit_environment,
         "dry_run": rt.settings.enable_dry_run,
         "account": wording.account_json(read_account(rt.engine)),
         "processes": fleet_rows(data_dir),
+        "heartbeats": intake["processes"],
+        "findings": intake["findings"],
         "dependencies": [
             {
                 "name": one.about,
@@ -88,6 +93,7 @@ def look(rt: "Runtime", data_dir: Path) -> dict[str, Any]:
         "in_flight_orders": [wording.in_flight_json(one) for one in list_in_flight(rt.engine, limit=MOST)],
         "positions": [stored_position_json(one) for one in positions],
         "waiting": {
+            "queued_signals": intake["queued_signals"],
             "signals_without_lane": int(readings[gauges.WAITING.name, ""]),
             "outbox_events": int(readings[gauges.OUTBOX.name,]),
             "outbox_oldest_age_s": readings[gauges.OUTBOX_AGE.name,],
@@ -140,19 +146,42 @@ def _screen(told: Told) -> Any:
         f" ({since(account['balance_at']) or 'never'} old), reserved {account['reserved']};"
         f" {told['symbol_workers']} symbol workers"
     )
-    parts: list[Any] = [head]
+    parts: list[Any] = [head, *_findings(told["findings"])]
     parts.append(_waiting(told["waiting"]))
     parts += _lanes(told)
     parts += _orders(told)
     parts += _positions(told)
     dependencies = [(one["name"], one["state"], one["text"]) for one in told["dependencies"]]
     parts.append(table("dependencies", ("name", "state", ""), dependencies))
-    if told["processes"]:
-        rows = [
-            (row["name"], row["pid"], row["state"], since(row["started_at"])) for row in told["processes"]
-        ]
-        parts.append(table("processes", ("process", "pid", "state", "for"), rows))
+    if rows := _processes(told):
+        parts.append(table("processes", ("process", "pid", "host", "state", "for", "heard"), rows))
     return Group(*parts)
+
+
+def _findings(findings: Sequence[Told]) -> list[Any]:
+    from rich.text import Text
+
+    from order_manager.cli.showing import COLOURS
+
+    return [Text(f"{one['level']}: {one['text']} → {one['mend']}", COLOURS[one["level"]]) for one in findings]
+
+
+def _processes(told: Told) -> list[tuple[Any, ...]]:
+    """Those of the fleet on this machine, and all that told of themselves."""
+    from order_manager.cli.showing import age, since
+
+    beats = {(one["name"], one["host"]): one for one in told["heartbeats"] or ()}
+    rows = []
+    for row in told["processes"]:
+        beat = beats.pop((row["name"], socket.gethostname()), None)
+        state = "SILENT" if beat and not beat["heard"] and row["state"] == "RUNNING" else row["state"]
+        heard = f"{age(beat['age_s'])} ago" if beat else ""
+        rows.append((row["name"], row["pid"], "", state, since(row["started_at"]), heard))
+    for beat in beats.values():
+        state = "heard" if beat["heard"] else "SILENT"
+        heard = f"{age(beat['age_s'])} ago"
+        rows.append((beat["name"], beat["pid"], beat["host"], state, since(beat["started_at"]), heard))
+    return rows
 
 
 def _lanes(told: Told) -> list[Any]:
@@ -228,7 +257,9 @@ def _positions(told: Told) -> list[Any]:
 def _waiting(waiting: Told) -> str:
     from order_manager.cli.showing import age
 
-    said = [
+    queued = waiting["queued_signals"]
+    said = [f"{'unknown' if queued is None else queued} messages on the signal queue"]
+    said += [
         f"{waiting[count]} {name}" + (f" (oldest {age(waiting[oldest])})" if waiting[count] else "")
         for name, count, oldest in (
             ("events to publish", "outbox_events", "outbox_oldest_age_s"),

@@ -1,6 +1,6 @@
 """The whole examination: settings, connections, schema, clock, key, queues, workers, beat, stream."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 
 from sqlalchemy import Engine
@@ -9,20 +9,24 @@ from order_manager.database.engine import connect
 from order_manager.database.lane_views import LaneView, list_lanes
 from order_manager.database.queries import Page
 from order_manager.doctor import account, fleet
-from order_manager.doctor.connections import looks_at_connections
+from order_manager.doctor.connections import TIMEOUT_S, looks_at_connections
 from order_manager.doctor.findings import Finding, Level, Look, look_at_all, problem
 from order_manager.doctor.queues import look_at_queues
 from order_manager.doctor.schema import look_at_schema
 from order_manager.doctor.settings import look_at_settings
 from order_manager.errors import SettingsInvalid
+from order_manager.processes import Intake, Process, read_intake
 from order_manager.settings import Settings, load_settings
 from order_manager.wiring import build_exchange
 
 
 def examine(
-    metrics_urls: Sequence[str], *, now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    metrics_urls: Mapping[str, str], *, now: Callable[[], datetime] = lambda: datetime.now(UTC)
 ) -> list[Finding]:
-    """Every finding; what rests on something that is away is left out, as that is said already."""
+    """Every finding; what rests on something that is away is left out, as that is said already.
+
+    `metrics_urls` are those of processes to ask too, each with its name, or an empty one.
+    """
     try:
         settings = load_settings()
         engine = connect(settings.postgres_url, pool_size=2)
@@ -35,7 +39,9 @@ def examine(
         engine.dispose()
 
 
-def _parts(settings: Settings, engine: Engine, metrics_urls: Iterable[str], now: datetime) -> list[Finding]:
+def _parts(
+    settings: Settings, engine: Engine, metrics_urls: Mapping[str, str], now: datetime
+) -> list[Finding]:
     found = look_at_all(looks_at_connections(settings, engine))
     away = {one.about for one in found if one.level is Level.PROBLEM}
     if "database" not in away:
@@ -45,8 +51,10 @@ def _parts(settings: Settings, engine: Engine, metrics_urls: Iterable[str], now:
     lanes = [] if "database" in away else list_lanes(engine, page=Page(limit=1000, offset=0))[0]
     pages, silent = fleet.read_pages(metrics_urls)
     found += silent
+    intake = read_intake(settings, timeout_s=TIMEOUT_S) if "redis" not in away else Intake()
+    found += fleet.look_at_heartbeats(settings, intake)
     broker = "rabbitmq" if settings.broker_is_rabbitmq else "redis"
-    looks = _looks(settings, engine, lanes, pages, now)
+    looks = _looks(settings, engine, lanes, pages, intake.processes or (), now)
     return found + look_at_all(
         [
             (about, look)
@@ -57,7 +65,12 @@ def _parts(settings: Settings, engine: Engine, metrics_urls: Iterable[str], now:
 
 
 def _looks(
-    settings: Settings, engine: Engine, lanes: Sequence[LaneView], pages: Sequence[str], now: datetime
+    settings: Settings,
+    engine: Engine,
+    lanes: Sequence[LaneView],
+    pages: Sequence[str],
+    processes: Sequence[Process],
+    now: datetime,
 ) -> list[tuple[str, str, Look]]:
     """(about, what it needs, look)"""
     client = build_exchange(settings, pause=lambda seconds: None)
@@ -65,11 +78,11 @@ def _looks(
         ("clock", "bybit_api", lambda: account.look_at_clock(settings, client)),
         ("key", "bybit_api", lambda: account.look_at_key(settings, client, now=now)),
         ("queues", "broker", lambda: look_at_queues(settings, [lane.symbol for lane in lanes])),
-        ("workers", "broker", lambda: fleet.look_at_workers(settings, lanes)),
+        ("workers", "broker", lambda: fleet.look_at_workers(settings, lanes, processes)),
         (
             "beat",
             "database",
-            lambda: fleet.look_at_beat(settings, engine, lanes, pages, now_s=now.timestamp()),
+            lambda: fleet.look_at_beat(settings, engine, lanes, pages, processes, now_s=now.timestamp()),
         ),
-        ("stream", "", lambda: fleet.look_at_stream(settings, pages)),
+        ("stream", "", lambda: fleet.look_at_stream(settings, pages, processes)),
     ]

@@ -12,6 +12,7 @@ from order_manager import metrics
 from order_manager.database.engine import connect
 from order_manager.database.leadership import Leadership
 from order_manager.database.locks import BEAT_LOCK
+from order_manager.heartbeats import end_heartbeats
 from order_manager.settings import load_settings
 
 log = structlog.get_logger(__name__)
@@ -71,6 +72,7 @@ class LeaderScheduler(PersistentScheduler):  # type: ignore[misc]
         timer.start()
         self._leadership.resign()  # first, so that another beat can go on at once
         super().close()
+        end_heartbeats()
 
     def _leads(self) -> bool:
         is_leading = self._leadership.is_ours()

@@ -1,4 +1,4 @@
-"""What is measured of workers and beat: their tasks, that their loop turns, and /metrics on a port."""
+"""What is told of workers and beat: that they live and turn, their tasks, and /metrics on a port."""
 
 import time
 from typing import Any
@@ -7,7 +7,9 @@ import structlog
 from celery import signals
 
 from order_manager import metrics
+from order_manager.heartbeats import begin_heartbeats, end_heartbeats
 from order_manager.metrics_server import serve_metrics
+from order_manager.queues import MAINTENANCE
 from order_manager.settings import load_settings
 
 log = structlog.get_logger(__name__)
@@ -23,11 +25,20 @@ def _serve_worker(sender: Any, **_: Any) -> None:
     if settings.metrics_port and not metrics.FOLDER:
         log.warning("metrics_of_parent_only", missing="PROMETHEUS_MULTIPROC_DIR")  # the child does the work
     serve_metrics(settings, process="worker")
+    role = "maintenance" if MAINTENANCE in sender.app.amqp.queues.consume_from else "worker"
+    begin_heartbeats(settings, name=sender.hostname.partition("@")[0], role=role)
+
+
+@signals.worker_shutdown.connect
+def _worker_ended(**_: Any) -> None:
+    end_heartbeats()
 
 
 @signals.beat_init.connect
 def _serve_beat(**_: Any) -> None:
-    serve_metrics(load_settings(), process="beat")
+    settings = load_settings()
+    serve_metrics(settings, process="beat")
+    begin_heartbeats(settings, name="beat", role="beat")
 
 
 @signals.heartbeat_sent.connect

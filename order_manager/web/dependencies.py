@@ -31,9 +31,9 @@ class _Asking:
     ended: threading.Event = field(default_factory=threading.Event)
     error: Exception | None = None
 
-    def is_good(self, now: float) -> bool:
+    def is_good(self, now: float, max_age_s: float) -> bool:
         """Still under way, or answered a moment ago."""
-        return not self.ended.is_set() or now - self.ended_at < MAX_AGE_S
+        return not self.ended.is_set() or now - self.ended_at < max_age_s
 
 
 class Dependency:
@@ -42,8 +42,11 @@ class Dependency:
     The thread is a daemon: neither a request nor the end of the process waits for a dependency that hangs.
     """
 
-    def __init__(self, name: str, ask: Ask | None, *, is_needed: bool = True) -> None:
+    def __init__(
+        self, name: str, ask: Ask | None, *, is_needed: bool = True, max_age_s: float = MAX_AGE_S
+    ) -> None:
         self.name = name
+        self._max_age_s = max_age_s
         self.is_needed = is_needed  # trading stops without it
         self._ask = ask
         self._lock = threading.Lock()
@@ -55,7 +58,7 @@ class Dependency:
         if self._ask is None:
             return
         with self._lock:
-            if self._asking is None or not self._asking.is_good(time.monotonic()):
+            if self._asking is None or not self._asking.is_good(time.monotonic(), self._max_age_s):
                 self._asking = _Asking()
                 thread = threading.Thread(
                     target=self._run, args=(self._ask, self._asking), name=f"ask-{self.name}", daemon=True

@@ -6,22 +6,28 @@ from typing import Any, Literal
 from flask import current_app
 from pydantic import Field
 
+from order_manager import processes
 from order_manager.database.desk_views import InFlight, list_in_flight, read_account
 from order_manager.database.overview import History, read_glance, read_history
 from order_manager.database.signal_views import SignalState
 from order_manager.database.wording import account_json
 from order_manager.domain.events import iso, text
 from order_manager.domain.state import TradingMode
+from order_manager.processes import Intake
 from order_manager.services.remembering import Remembered
+from order_manager.settings import Settings
 from order_manager.web.answers import Answer, Moment, Number
 from order_manager.web.context import current_runtime
+from order_manager.web.dependencies import TIMEOUT_S, Dependency, State
 from order_manager.web.resources import Resource
 
 blueprint = Resource("overview", prefix="/api/v1/overview", about="The desk at a glance")
 
 MAX_UNANSWERED = 50
 HISTORY_MAX_AGE_S = 5.0  # it moves by the minute, and consoles ask every other second
+INTAKE_MAX_AGE_S = 3.0
 _HISTORY = "order_manager.history"
+_INTAKE = "order_manager.intake"
 
 
 class Account(Answer):
@@ -76,6 +82,30 @@ class PnlPoint(Answer):
     unrealized_pnl: Number | None
 
 
+class Stream(Answer):
+    connected: bool = Field(description="subscribed to the exchange's private stream")
+    since: Moment = Field(description="since when it is, or is not")
+    heard_at: Moment | None = Field(description="last frame, an answer to a ping included")
+
+
+class Process(Answer):
+    name: str = Field(json_schema_extra={"example": "lane-1"})
+    role: str = Field(description="consumer, stream, worker, maintenance, beat, web")
+    host: str
+    pid: int
+    started_at: Moment
+    heard: bool = Field(description="its heartbeat, which comes every 3 s, is not older than 15 s")
+    age_s: float = Field(description="of its last heartbeat")
+    stream: Stream | None = Field(description="of a stream process")
+
+
+class Finding(Answer):
+    level: Literal["warning", "problem"]
+    about: str
+    text: str = Field(json_schema_extra={"example": "consumer (pid 4711) has not been heard of for 34 s"})
+    mend: str
+
+
 class Overview(Answer):
     timestamp: Moment
     service: str
@@ -84,6 +114,15 @@ class Overview(Answer):
     account: Account
     exposure: Exposure
     dead_letters: NewDeadLetters
+    processes: list[Process] | None = Field(
+        description="that told of themselves within the hour, without those that were stopped;"
+        " null: Redis does not answer"
+    )
+    queued_signals: int | None = Field(
+        description="on model-service.trading_signals; on RabbitMQ without what the consumer was handed;"
+        " null: the broker does not answer"
+    )
+    findings: list[Finding] = Field(description="about processes, the worst first")
     unanswered: list[Unanswered] = Field(
         description="open orders without an answer to their last request, the 50 oldest"
     )
@@ -104,6 +143,7 @@ def get_overview() -> dict[str, Any]:
     engine, settings = runtime.engine, runtime.settings
     account, glance = read_account(engine), read_glance(engine)
     unanswered = list_in_flight(engine, limit=MAX_UNANSWERED)
+    intake = _intake()
     return {
         "timestamp": iso(datetime.now(UTC)),
         "service": settings.service_name,
@@ -117,6 +157,7 @@ def get_overview() -> dict[str, Any]:
             "limit": text(settings.max_exposure),
         },
         "dead_letters": {"count": glance.new_letters, "oldest_received_at": iso(glance.oldest_letter_at)},
+        **processes.intake_json(settings, intake),
         "unanswered": [_unanswered_json(order) for order in unanswered],
         "signals": {state.value: glance.signals.get(state.value, 0) for state in SignalState},
         **_history_json(_history()),
@@ -131,6 +172,29 @@ def _history() -> History:
         read = Remembered(lambda _: read_history(engine), max_age_s=HISTORY_MAX_AGE_S)
         current_app.extensions[_HISTORY] = read
     return read("")
+
+
+class _IntakeReader:
+    """Asked by one thread for everybody, so that no request waits for a broker that hangs."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._read = Intake()
+        self._asked = Dependency("intake", self._ask, max_age_s=INTAKE_MAX_AGE_S)
+
+    def _ask(self) -> None:
+        self._read = processes.read_intake(self._settings, timeout_s=TIMEOUT_S / 3)
+
+    def __call__(self) -> Intake:
+        self._asked.begin()
+        return self._read if self._asked.state() is State.AVAILABLE else Intake()
+
+
+def _intake() -> Intake:
+    reader: _IntakeReader = current_app.extensions.setdefault(
+        _INTAKE, _IntakeReader(current_runtime().settings)
+    )
+    return reader()
 
 
 def _unanswered_json(order: InFlight) -> dict[str, Any]:

@@ -10,11 +10,15 @@ import pytest
 
 from order_manager.bybit.wire_account import KeyInfo
 from order_manager.database import migrations
+from order_manager.database.leadership import Leadership
+from order_manager.database.locks import BEAT_LOCK
 from order_manager.doctor import fleet
 from order_manager.doctor.account import judged_key
 from order_manager.doctor.findings import Finding
 from order_manager.doctor.queues import look_at_queues
 from order_manager.doctor.settings import look_at_settings
+from order_manager.embedded import free_port
+from order_manager.processes import Intake, Process
 from order_manager.settings import load_settings
 from tests.cli.conftest import Call, told
 from tests.servers import broker_url
@@ -165,11 +169,62 @@ def test_workers_that_do_not_answer_are_a_problem(redis_server, redis_url, monke
     assert (finding.level, finding.text) == ("problem", "no worker answers")
 
 
+def a_process(name: str, role: str, *, age_s: float) -> Process:
+    return Process(name=name, role=role, host="far", pid=7, started_at=NOW, age_s=age_s)
+
+
+def test_a_worker_that_is_frozen_is_named(redis_server, redis_url, monkeypatch) -> None:
+    monkeypatch.setattr(fleet, "PING_S", 0.2)
+    workers = [a_process("lane-1", "worker", age_s=1), a_process("lane-2", "worker", age_s=34)]
+    [finding] = fleet.look_at_workers(settings(**redis_server.environment()), [], workers)
+    assert finding.text == "no worker answers; lane-2 (pid 7 on far) has not been heard of for 34 s"
+    assert "kill -KILL 7" in finding.mend
+
+
+def test_who_is_silent_is_told_by_the_heartbeats_and_a_stream_by_its_own_look() -> None:
+    roles = ("consumer", "worker", "maintenance", "beat", "stream")
+    processes = tuple(a_process(role, role, age_s=90 if role in {"beat", "stream"} else 1) for role in roles)
+    assert levels(fleet.look_at_heartbeats(settings(), Intake())) == []
+    [silent] = fleet.look_at_heartbeats(settings(), Intake(processes=processes))
+    assert (silent.level, silent.text.partition(":")[0]) == (
+        "problem",
+        "beat (pid 7 on far) has not been heard of for 90 s",
+    )
+    [stream] = fleet.look_at_stream(settings(), [], processes)
+    assert stream.text.startswith("stream (pid 7 on far) has not been heard of for 90 s")
+
+
+def test_a_beat_that_is_frozen_is_named_and_one_that_stands_by_is_well(runtime) -> None:
+    frozen = a_process("beat", "beat", age_s=40)
+    [finding] = fleet.look_at_beat(settings(), runtime.engine, [], [], [frozen], now_s=NOW.timestamp())
+    assert "beat (pid 7 on far) has not been heard of for 40 s" in finding.text
+    assert "kill -KILL 7" in finding.mend
+    standby = (
+        'order_manager_beat_leading{beat="far:7"} 0.0\n'
+        'order_manager_schedule_last_sent_timestamp_seconds{entry="sweep"} 1\n'
+    )
+    leadership = Leadership(runtime.engine, lock=(BEAT_LOCK, 0))
+    assert leadership.is_ours()
+    try:
+        [well] = fleet.look_at_beat(settings(), runtime.engine, [], [standby], now_s=NOW.timestamp())
+    finally:
+        leadership.resign()
+    assert (well.level, well.text) == ("ok", "one leads")
+
+
+def test_metrics_that_do_not_answer_are_told_with_their_process() -> None:
+    _, [silent] = fleet.read_pages({f"http://127.0.0.1:{free_port()}/metrics": "stream"})
+    assert silent.text.startswith("stream at http://127.0.0.1:")
+
+
 def test_a_process_of_the_fleet_that_does_not_run_is_a_problem() -> None:
     rows = [{"name": "beat", "state": "RUNNING"}, {"name": "consumer", "state": "FATAL"}]
     [finding] = fleet.look_at_processes(rows)
     assert (finding.level, finding.text) == ("problem", "not running: consumer (FATAL)")
     assert fleet.look_at_processes(rows[:1]) == []
+    [frozen] = fleet.look_at_processes([{"name": "lane-2", "pid": 9, "state": "FROZEN"}])
+    assert frozen.text == "lane-2 (pid 9) is stopped by a signal, and does not answer"
+    assert "kill -KILL 9" in frozen.mend
 
 
 @pytest.fixture
@@ -200,8 +255,6 @@ def test_a_stream_is_known_by_its_metrics(call: Call, runtime, metrics_url: str)
 
 def test_a_beat_that_leads_is_asked_when_it_ran_and_what_it_led_to(runtime) -> None:
     from order_manager.database.lane_views import list_lanes
-    from order_manager.database.leadership import Leadership
-    from order_manager.database.locks import BEAT_LOCK
     from order_manager.database.queries import Page
 
     add_lane(runtime)  # which was never compared

@@ -2,9 +2,14 @@
 
 import json
 import os
+import signal
+import subprocess
+import time
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
+from order_manager.heartbeats import PROCESSES, redis_for_heartbeats
+from order_manager.settings import load_settings
 from tests.builders import at
 from tests.cli.conftest import Call, one_line, told
 from tests.web.rows import (
@@ -86,6 +91,33 @@ def test_processes_are_told_where_a_fleet_runs(call: Call, runtime, tmp_path) ->
     processes = told(call("status", "--json", "--data-dir", "house"))["processes"]
     assert [(one["name"], one["state"]) for one in processes] == [("beat", "RUNNING"), ("web", "gone")]
     assert "gone" in call("status", "--data-dir", "house").output
+
+
+def test_a_process_that_was_stopped_by_a_signal_is_frozen(call: Call, runtime, tmp_path) -> None:
+    row = {"name": "beat", "command": ["x"], "state": "RUNNING", "metrics": None, "started_at": None}
+    with subprocess.Popen(["sleep", "60"]) as process:
+        process.send_signal(signal.SIGSTOP)
+        (tmp_path / ".data").mkdir()
+        (tmp_path / ".data" / "fleet.json").write_text(json.dumps([{**row, "pid": process.pid}]))
+        [told_of] = told(call("status", "--json"))["processes"]
+        process.kill()
+    assert told_of["state"] == "FROZEN"
+
+
+def test_heartbeats_and_what_is_wrong_are_told(call: Call, runtime, redis_server, redis_url) -> None:
+    env = redis_server.environment()
+    client = redis_for_heartbeats(load_settings(_env_file=None, **env))
+    client.delete(PROCESSES)
+    entry = {"name": "consumer", "role": "consumer", "host": "far", "pid": 7}
+    entry |= {"started_at": "2026-01-02T03:04:05+00:00", "at": time.time() - 34}
+    client.hset(PROCESSES, "consumer@far", json.dumps(entry))
+    status = told(call("status", "--json", **env))
+    assert [(one["name"], one["heard"]) for one in status["heartbeats"]] == [("consumer", False)]
+    assert status["waiting"]["queued_signals"] == 0
+    shown = call("status", **env).output
+    assert "consumer (pid 7 on far) has not been heard of for 34 s" in shown
+    assert "SILENT" in shown
+    client.delete(PROCESSES)
 
 
 def test_a_database_that_is_away_is_said_in_one_line(call: Call) -> None:

@@ -50,8 +50,11 @@ def test_a_worker_says_that_its_loop_turns() -> None:
 def test_failures_begin_at_zero(monkeypatch: pytest.MonkeyPatch) -> None:
     """Else nobody is told of the first one."""
     monkeypatch.setattr(measuring, "load_settings", Settings)
-    app = SimpleNamespace(tasks=("a task that never ran", "celery.chord"))
-    measuring._serve_worker(sender=SimpleNamespace(app=app))
+    queues = SimpleNamespace(consume_from={})
+    app = SimpleNamespace(
+        tasks=("a task that never ran", "celery.chord"), amqp=SimpleNamespace(queues=queues)
+    )
+    measuring._serve_worker(sender=SimpleNamespace(app=app, hostname="lane-1@here"))
     begun = [
         REGISTRY.get_sample_value("order_manager_tasks_total", {"task": task, "state": "FAILURE"})
         for task in app.tasks

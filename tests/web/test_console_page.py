@@ -1,5 +1,7 @@
 """The console in a real browser, on the real application with rows in a real database."""
 
+import json
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -11,6 +13,8 @@ from structlog.testing import capture_logs
 from werkzeug import Response
 
 from order_manager.database.tables import account_state, lanes
+from order_manager.heartbeats import PROCESSES, redis_for_heartbeats
+from order_manager.queues import SIGNALS
 from order_manager.web import create_app
 from order_manager.wiring import Runtime
 from tests.servers import RedisServer
@@ -53,7 +57,18 @@ def runtime(runtime_of: RuntimeOf, redis_server: RedisServer) -> Iterator[Runtim
     with serving(Response('{"retCode": 0}', content_type="application/json")) as exchange:
         runtime = runtime_of(**redis_server.environment(), BYBIT_PAPER_URL=exchange)
         fill(runtime)
+        tell_of_processes(runtime)
         yield runtime
+
+
+def tell_of_processes(runtime: Runtime, **ages: float) -> None:
+    """The fleet's heartbeats; ahead of time, so that they last as long as the tests."""
+    client = redis_for_heartbeats(runtime.settings)
+    stream = {"connected": True, "since": ago(60).isoformat(), "heard_at": None}
+    for role in ("consumer", "worker", "maintenance", "beat", "stream"):
+        told = {"name": role, "role": role, "host": "far", "pid": 7, "started_at": ago(60).isoformat()}
+        told["at"] = time.time() - ages.get(role, -3000)
+        client.hset(PROCESSES, role, json.dumps(told | ({"stream": stream} if role == "stream" else {})))
 
 
 def fill(runtime: Runtime) -> None:
@@ -206,6 +221,21 @@ def test_a_signal_tells_why_and_its_name_stays_text(console: Browser) -> None:
     console.press("Escape", code=27)
     console.wait("!document.getElementById('details').open")
     assert console.run("document.activeElement.closest('#signals tr') !== null")
+
+
+def test_a_process_that_fell_silent_is_named_with_what_waits_for_it(
+    console: Browser, runtime: Runtime
+) -> None:
+    tell_of_processes(runtime, consumer=34)
+    client = redis_for_heartbeats(runtime.settings)
+    client.lpush(SIGNALS, "a", "b")
+
+    console.wait(f"{text('#attention')}.includes('Consumer (pid 7 on far) has not been heard of for 3')")
+    console.wait(f"{text('#tiles')}.includes('2 on the queue')")
+
+    client.delete(SIGNALS)
+    tell_of_processes(runtime)
+    console.wait(f"!{text('#attention')}.includes('Consumer')")
 
 
 def test_it_does_not_ask_while_nobody_looks(console: Browser) -> None:

@@ -6,9 +6,11 @@ from typing import Any
 
 import pytest
 
+from order_manager.heartbeats import PROCESSES, Heart, redis_for_heartbeats
+from order_manager.queues import SIGNALS
 from order_manager.web import create_app
 from order_manager.wiring import Runtime
-from tests.web.conftest import Api
+from tests.web.conftest import Api, RuntimeOf
 from tests.web.rows import add_dead_letter, add_order, add_position, add_signal, add_snapshot
 
 OVERVIEW = "/api/v1/overview"
@@ -91,6 +93,30 @@ def test_latency_is_from_receipt_to_acceptance_minute_by_minute(fresh: Api, runt
     assert (first["orders"], first["median_s"], first["worst_s"]) == (3, 0.2, 0.9)
     assert (second["orders"], second["median_s"], second["worst_s"]) == (1, 0.5, 0.5)
     assert datetime.fromisoformat(first["at"]) == minute.replace(second=0)
+
+
+def test_processes_are_unknown_while_redis_is_away(fresh: Api) -> None:
+    told = fresh.get(OVERVIEW)
+    assert (told["processes"], told["queued_signals"], told["findings"]) == (None, None, [])
+
+
+def test_processes_are_told_and_those_that_are_missing(
+    runtime_of: RuntimeOf, redis_server, redis_url
+) -> None:
+    runtime = runtime_of(**redis_server.environment())
+    client = redis_for_heartbeats(runtime.settings)
+    client.delete(PROCESSES, SIGNALS)
+    Heart(client, name="lane-1", role="worker", facts=dict).beat()
+    client.lpush(SIGNALS, "{}")
+
+    told = Api(create_app(runtime).test_client()).get(OVERVIEW)
+
+    [process] = told["processes"]
+    assert (process["name"], process["role"], process["heard"]) == ("lane-1", "worker", True)
+    assert (process["stream"], told["queued_signals"]) == (None, 1)
+    found = {one["about"]: one["level"] for one in told["findings"]}
+    missing = dict.fromkeys(("consumer", "maintenance", "beat", "queue"), "problem")
+    assert found == {**missing, "stream": "warning"}
 
 
 def test_pnl_is_that_of_the_last_snapshots_by_then(fresh: Api, runtime: Runtime) -> None:

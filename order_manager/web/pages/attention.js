@@ -21,9 +21,16 @@ export function findings({ overview, lanes, ready, failures, silent_since }) {
   for (const [name, state] of Object.entries(ready?.dependencies ?? {})) {
     if (state === "unavailable") say("bad", `dependency ${name}`, `${words(name)} is down`, "Trading may wait for it.");
   }
+  for (const one of overview?.findings ?? []) {
+    say(one.level === "problem" ? "bad" : "warn", `process ${one.about}`, capital(one.text), `${capital(one.mend)}.`);
+  }
   if (overview) accountFindings(overview, say);
   for (const lane of lanes ?? []) laneFindings(lane, say);
   return found.sort((one, other) => RANKS[one.tone] - RANKS[other.tone]);
+}
+
+function capital(text) {
+  return text.charAt(0).toUpperCase() + text.slice(1);
 }
 
 function accountFindings({ account, unanswered, dead_letters, exposure }, say) {

@@ -29,7 +29,8 @@ export class Tiles {
     return tile;
   }
 
-  showOverview({ exposure, latency, pnl, signals, dead_letters, account }) {
+  showOverview({ exposure, latency, pnl, signals, dead_letters, account, queued_signals }) {
+    this.queued = queued_signals;
     fill(this.exposure, roughly(exposure.total), `of ${roughly(exposure.limit)} · free balance ${roughly(account.available_balance)}`);
     this.exposure.meter.value = Math.min(1, Number(exposure.total) / Number(exposure.limit));
     const last = latency.at(-1);
@@ -60,7 +61,8 @@ export class Tiles {
   showLanes(lanes) {
     const depth = lanes.reduce((sum, lane) => sum + lane.depth, 0);
     const deepest = lanes.reduce((most, lane) => (lane.depth > (most?.depth ?? 0) ? lane : most), null);
-    fill(this.depth, `${depth}`, deepest ? `most in ${deepest.asset}: ${deepest.depth}` : `signals in ${lanes.length} lanes`);
+    const queued = this.queued ? ` · ${this.queued} on the queue` : "";
+    fill(this.depth, `${depth}`, (deepest ? `most in ${deepest.asset}: ${deepest.depth}` : `signals in ${lanes.length} lanes`) + queued);
     draw(this.depth.plot, [{ name: "depth", points: depthOf("") }], { label: "Signals that wait, since this page was opened", withZero: true });
   }
 
