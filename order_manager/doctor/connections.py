@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+import requests
 from sqlalchemy import Engine
 
 from order_manager.asking import (
@@ -98,6 +99,9 @@ def _asked(
 ) -> list[Finding]:
     try:
         ask()
+    except (requests.HTTPError, ValueError) as error:
+        mend = "see its own log or status page: it is there, and not well"
+        return [otherwise(about, f"{where} answers with an error: {first_line(error)}", mend)]
     except Exception as error:  # noqa: BLE001 - whatever went wrong, it did not answer
         return [otherwise(about, f"{where} does not answer: {first_line(error)}", mend)]
     return [ok(about, said or where)]

@@ -10,7 +10,7 @@ from order_manager.database.lane_views import LaneView, list_lanes
 from order_manager.database.queries import Page
 from order_manager.doctor import account, fleet
 from order_manager.doctor.connections import TIMEOUT_S, looks_at_connections
-from order_manager.doctor.findings import Finding, Level, Look, look_at_all, problem
+from order_manager.doctor.findings import Finding, Level, Look, look_at_all, problem, warning
 from order_manager.doctor.queues import look_at_queues
 from order_manager.doctor.schema import look_at_schema
 from order_manager.doctor.settings import look_at_settings
@@ -55,6 +55,9 @@ def _parts(
     found += fleet.look_at_heartbeats(settings, intake)
     broker = "rabbitmq" if settings.broker_is_rabbitmq else "redis"
     looks = _looks(settings, engine, lanes, pages, intake.processes or (), now)
+    if "bybit_api" in away:
+        why = "could not be asked: the exchange does not answer as it should"
+        found += [warning(about, why, "see bybit_api") for about in ("clock", "key")]
     return found + look_at_all(
         [
             (about, look)

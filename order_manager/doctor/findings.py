@@ -5,6 +5,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from enum import StrEnum
 
+import redis
+import requests
+
 
 class Level(StrEnum):
     OK = "ok"
@@ -21,6 +24,8 @@ class Finding:
     text: str
     mend: str = ""
 
+
+TIMEOUTS = (TimeoutError, requests.Timeout, redis.TimeoutError)
 
 Look = Callable[[], list[Finding]]
 
@@ -54,9 +59,17 @@ def _failed(about: str, error: BaseException | None) -> Finding:
     return problem(about, f"could not be looked at: {first_line(error)}", "see the text")
 
 
+def _inner(error: BaseException) -> BaseException | None:
+    """What it was raised from, or is made of; what was only being handled then may be quite another."""
+    of = (error.__cause__, getattr(error, "reason", None), *error.args)
+    return next((one for one in of if isinstance(one, BaseException)), None)
+
+
 def first_line(error: BaseException | None) -> str:
     """Of the error that the others only pass on."""
-    while error is not None and (inner := error.__cause__ or error.__context__) is not None:
+    while error is not None and not isinstance(error, TIMEOUTS) and (inner := _inner(error)) is not None:
         error = inner
+    if isinstance(error, TIMEOUTS):
+        return f"no answer in time ({type(error).__name__})"
     lines = str(error).strip().splitlines()
     return f"{type(error).__name__}: {lines[0][:200]}" if lines else repr(error)

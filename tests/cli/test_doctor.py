@@ -1,20 +1,22 @@
 """order-manager doctor: what is wrong, and what to mend."""
 
 import http.server
+import socket
 import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
 import kombu
 import pytest
+from werkzeug import Response
 
 from order_manager.bybit.wire_account import KeyInfo
 from order_manager.database import migrations
 from order_manager.database.leadership import Leadership
 from order_manager.database.locks import BEAT_LOCK
-from order_manager.doctor import fleet
+from order_manager.doctor import connections, fleet
 from order_manager.doctor.account import judged_key
-from order_manager.doctor.findings import Finding
+from order_manager.doctor.findings import Finding, first_line
 from order_manager.doctor.queues import look_at_queues
 from order_manager.doctor.settings import look_at_settings
 from order_manager.embedded import free_port
@@ -23,6 +25,7 @@ from order_manager.settings import load_settings
 from tests.cli.conftest import Call, told
 from tests.servers import broker_url
 from tests.web.rows import add_lane
+from tests.web.serving import serving
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
 
@@ -45,6 +48,8 @@ def test_what_is_away_is_a_problem_and_what_rests_on_it_is_left_out(call: Call, 
         "redis": "problem",
         "bybit_api": "problem",
         "schema": "ok",
+        "clock": "warning",
+        "key": "warning",
         "beat": "problem",
         "stream": "warning",
     }
@@ -55,7 +60,7 @@ def test_people_get_a_line_each_and_a_sum(call: Call, runtime) -> None:
     result = call("doctor", POSTGRES_PORT="1")
     assert result.exit_code == 1
     lines = result.output.splitlines()
-    assert lines[-1] == "1 ok, 1 warnings, 3 problems"
+    assert lines[-1] == "1 ok, 3 warnings, 3 problems"
     [line] = [line for line in lines if line.startswith("problem  database")]
     assert "127.0.0.1:1/" in line
     assert "POSTGRES_HOST" in line
@@ -80,6 +85,39 @@ def test_a_schema_of_another_release_asks_for_a_migration(
     migrations.upgrade(empty_database_url, "0001")
     assert schema()["text"] == f"the database has revision 0001, the code {migrations.head_revision()}"
     assert "order-manager migrate" in schema()["mend"]
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "says"),
+    [
+        ("500", "answers with an error: HTTPError: 500 Server Error"),
+        ("frozen", "does not answer: no answer in time (ReadTimeout)"),
+        ("gone", "does not answer: NewConnectionError"),
+    ],
+)
+def test_an_exchange_that_is_not_well_is_told_as_it_is(monkeypatch, behaviour: str, says: str) -> None:
+    monkeypatch.setattr(connections, "TIMEOUT_S", 0.3)
+    with socket.create_server(("127.0.0.1", 0)) as frozen, serving(Response(status=500)) as failing:
+        url = {
+            "500": failing,
+            "frozen": f"http://127.0.0.1:{frozen.getsockname()[1]}",
+            "gone": f"http://127.0.0.1:{free_port()}",
+        }[behaviour]
+        [finding] = connections.exchange(settings(BYBIT_PAPER_URL=url))
+    assert finding.level == "problem"
+    assert says in finding.text
+
+
+def test_an_error_that_was_only_being_handled_is_not_taken_for_the_reason() -> None:
+    def fail() -> None:
+        try:
+            raise TypeError("a guess that failed")
+        except TypeError:
+            raise ConnectionError("it is away")  # noqa: B904
+
+    with pytest.raises(ConnectionError) as raised:
+        fail()
+    assert first_line(raised.value) == "ConnectionError: it is away"
 
 
 def test_settings_that_look_dangerous_are_named() -> None:
