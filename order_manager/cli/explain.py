@@ -80,12 +80,25 @@ def _signal_lines(told: Told) -> list[str]:
         f"  confidence {told['confidence'] or '-'}, urgent {'yes' if told['is_urgent'] else 'no'},"
         f" snapshot price {told['snapshot_price'] or '-'}, spread {told['snapshot_spread'] or '-'},"
         f" strategy {told['strategy_id'] or '-'}, trace {told['trace_id']}",
+        *([f"  made {_made(told)}"] if told["timestamp"] else []),
         f"  arrival {told['seq']}, received {clock(told['received_at'])}"
         f"{_later('decided', told['decided_at'], told['received_at'])}"
         f"{_later('finished', told['finished_at'], told['received_at'])}",
         *([f"  {told['waits']['summary']}"] if told["waits"] else []),
         *(["  it may be sent again under the same signal_id"] if told["state"] == "failed" else []),
     ]
+
+
+def _made(told: Told) -> str:
+    """When, by the sender's clock, and how long before it was received."""
+    from datetime import datetime
+
+    from order_manager.cli.showing import age, counted
+
+    made, received = (datetime.fromisoformat(told[name]) for name in ("timestamp", "received_at"))
+    days, seconds = abs(received - made).days, abs(received - made).total_seconds()
+    old = counted(days, "day", "days") if days else age(seconds)
+    return f"{told['timestamp']}, {old} {'before' if made <= received else 'after'} receipt"
 
 
 def _letter_line(letter: Told) -> str:
@@ -110,6 +123,8 @@ def _later(what: str, moment: str | None, start: str) -> str:
 
 
 def _decision_lines(told: Told) -> list[str]:
+    from order_manager.cli.showing import money
+
     decision = told["decision"]
     if not decision:
         return ["no decision was taken yet" if told["waits"] else "no decision was taken"]
@@ -119,8 +134,9 @@ def _decision_lines(told: Told) -> list[str]:
         f"inputs: mode {inputs.get('mode')}; bid {market.get('bid')}, ask {market.get('ask')}, last"
         f" {market.get('last_price')}, mark {market.get('mark_price')} at {market.get('timestamp')}",
         f"  position long {position.get('long')}, short {position.get('short')}"
-        f" ({inputs.get('position_source')}); exposure elsewhere {inputs.get('other_exposure')};"
-        f" balance {inputs.get('available_balance')}; open orders {_listed(inputs.get('open_orders'))}",
+        f" ({inputs.get('position_source')}); exposure elsewhere {money(inputs.get('other_exposure'))};"
+        f" balance {money(inputs.get('available_balance'))};"
+        f" open orders {_listed(inputs.get('open_orders'))}",
     ]
     if decision["outcome"] == "rejection":
         limit, value = decision.get("limit"), decision.get("value")
@@ -167,7 +183,7 @@ def _rules(checks: Sequence[Told]) -> Any:
 
 
 def _tables(told: Told) -> list[Any]:
-    from order_manager.cli.showing import clock, number, table
+    from order_manager.cli.showing import clock, money, price, table
 
     names = {order["id"]: order["client_order_id"] for order in told["orders"]}
     orders = [
@@ -176,8 +192,8 @@ def _tables(told: Told) -> list[Any]:
             f"{order['client_order_id']}\n{order['order_id'] or 'no exchange id'}",
             f"{order['side']} {order['quantity']} {order['asset']}\n{_terms(order)}",
             order["status"],
-            f"{order['filled_quantity']} @ {number(order['average_price']) or '-'}",
-            order["fees"],
+            f"{order['filled_quantity']} @ {price(order['average_price']) or '-'}",
+            money(order["fees"]),
             order["reason"],
         )
         for order in told["orders"]
@@ -187,7 +203,7 @@ def _tables(told: Told) -> list[Any]:
             clock(fill["executed_at"]),
             order["client_order_id"],
             f"{fill['side']} {fill['quantity']} @ {fill['price']}",
-            f"{fill['fee']} {fill['fee_currency']}",
+            f"{money(fill['fee'])} {fill['fee_currency']}",
             "maker" if fill["is_maker"] else "taker",
             fill["exec_id"],
         )

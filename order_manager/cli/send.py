@@ -70,7 +70,8 @@ def _say(written: Sequence["Written"], bad: Sequence["Written"], sent: int) -> N
         of = f" (signal {one.signal_id})" if one.signal_id else ""
         click.echo(f"{one.place}{of}: {one.error.message}", err=True)
     if bad:
-        click.echo(f"nothing sent: {len(bad)} of {len(written)} are no signals", err=True)
+        are = "is no signal" if len(bad) == 1 else "are no signals"
+        click.echo(f"nothing sent: {len(bad)} of {len(written)} {are}", err=True)
     elif sent == len(written):
         click.echo(f"sent {sent} signal{'s' if sent != 1 else ''}")
 

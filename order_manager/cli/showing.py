@@ -71,6 +71,29 @@ def number(said: str | None) -> str | None:
     return f"{Decimal(said):.{PLACES}f}".rstrip("0").rstrip(".")
 
 
+def price(said: str | None) -> str | None:
+    """Eight significant digits, and every one before the point: what an average is good for."""
+    return _rounded(said, digits=8)
+
+
+def money(said: str | None) -> str | None:
+    """An amount of it as it is looked at: two places, below 1 four significant digits."""
+    return _rounded(said, digits=4, places=2)
+
+
+def _rounded(said: str | None, *, digits: int, places: int = 0) -> str | None:
+    """To `digits` significant ones; with `places`, from 1 on, to so many places instead."""
+    if said is None:
+        return None
+    value = Decimal(said)
+    if not value.is_finite() or not value:
+        return said
+    before = value.adjusted() + 1  # digits before the point; zero or less for the zeros after it
+    wanted = places if places and before > 0 else max(digits - before, 0)
+    shown = f"{value:.{wanted}f}"
+    return shown.rstrip("0").rstrip(".") if "." in shown else shown
+
+
 def counted(count: int, one: str, more: str) -> str:
     """'1 signal', '2 signals', '0 signals'."""
     return f"{count} {one if count == 1 else more}"

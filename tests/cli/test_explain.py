@@ -80,7 +80,9 @@ def test_it_is_all_there_for_people(call: Call, signal_id: str) -> None:
         "buy BTCUSDT for 1000 — executed",
         "decided after 0.250 s, finished after 2.000 s",
         "bid 50000.1, ask 50000.2",
-        "balance 99807.28",
+        "balance 99807.28;",
+        "exposure elsewhere 1238.16;",
+        "made 2026-01-02T03:04:04Z, 1.0 s before receipt",
         "place buy 0.02 at market; cancel none",
         "market order: spread is small",
         "warning: the price moved by 6 %",
@@ -242,3 +244,11 @@ def test_a_rejection_by_the_trading_state_says_who_stopped_it_and_why(call: Call
     assert told(call("explain", early, "--json"))["stopped_by"] == []  # stopped by an earlier change
     call("resume", "--reason", "over")
     assert told(call("explain", name, "--json"))["stopped_by"] == []
+
+
+def test_a_signal_says_how_old_it_was_when_it_came(call: Call, runtime) -> None:
+    old = add_signal(runtime, sent_at=at(-663 * 86400 - 5))
+    assert ", 663 days before receipt" in call("explain", old).output
+    early = add_signal(runtime, sent_at=at(300))  # another clock
+    assert ", 5 min after receipt" in call("explain", early).output
+    assert "receipt" not in call("explain", add_signal(runtime, sent_at=None)).output
