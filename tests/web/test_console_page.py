@@ -304,6 +304,42 @@ def test_what_is_old_looks_so_and_says_since_when(console: Browser) -> None:
     assert "order manager" in console.run("document.title")
 
 
+def test_what_is_old_only_in_part_is_not_called_live(console: Browser) -> None:
+    console.run("""window.real = window.fetch; window.fetch = (path, ...rest) =>
+        `${path}`.includes('orders') ? Promise.reject(new TypeError('away')) : real(path, ...rest)""")
+    console.wait(f"{text('#heard')} == 'partly old'")
+    assert "does not answer" in console.run(text("#attention li"))
+    console.run("window.fetch = real")
+    console.wait(f"{text('#heard')} == 'live'")
+
+
+def test_numbers_say_what_they_count(console: Browser, runtime: Runtime) -> None:
+    add_position(runtime, asset="SOLUSDT", size=0, average_price=None, realized_pnl=5)
+    console.wait(f"{rows('positions')} == 3 && {text('#positions h2')}.toLowerCase().includes('2 held')")
+    console.wait(f"/median of the minute at [0-9:]{{5}},/.test({text('#tiles')})")
+
+
+def test_a_command_that_it_shows_can_be_given_as_it_stands(console: Browser, runtime: Runtime) -> None:
+    with runtime.engine.connect() as connection:
+        connection.execute(update(account_state).values(mode="halted"))
+    console.wait(f"{text('#attention')}.includes('order-manager resume --reason TEXT')")
+    with runtime.engine.connect() as connection:
+        connection.execute(update(account_state).values(mode="active"))
+
+
+def test_why_a_lane_is_blocked_is_not_cut_off(console: Browser, runtime: Runtime) -> None:
+    console.look(width=1400, height=900)
+    why = "the exchange does not answer its requests, and has not for quite some time"
+    with runtime.engine.connect() as connection:
+        connection.execute(update(lanes).values(blocked_reason=why, blocked_since=ago(10), retry_at=ago(-5)))
+    console.wait(f"{text('#lanes')}.includes({why!r})")
+    cell = "document.querySelector('#lanes td.fill.bad')"
+    console.wait(f"{cell}.scrollWidth <= {cell}.clientWidth && {cell}.title == {why!r}")
+    with runtime.engine.connect() as connection:
+        connection.execute(update(lanes).values(blocked_reason=None, blocked_since=None, retry_at=None))
+    console.look(width=1440, height=900)
+
+
 def test_the_times_say_their_zone(console: Browser) -> None:
     console.wait(f"/^[0-9:]{{8}} [A-Z]+/.test({text('#clock')})")
 

@@ -62,8 +62,10 @@ function isOld() {
 
 function tick() {
   if (heard_at === null || document.hidden) return;
-  setText(by("heard"), isOld() ? `no answer for ${age((Date.now() - heard_at) / 1000)}` : "live");
-  setClass(by("heard"), isOld() ? "bad" : "good");
+  // Part of the page may be old while the rest is not.
+  const isWhole = ![...state.failures.values()].some(({ times }) => times > 1);
+  setText(by("heard"), isOld() ? `no answer for ${age((Date.now() - heard_at) / 1000)}` : isWhole ? "live" : "partly old");
+  setClass(by("heard"), isOld() || !isWhole ? "bad" : "good");
   setText(by("clock"), timeWithZone(now()));
   // Numbers of a server that is gone must not look like those of one that is there.
   if (document.body.classList.toggle("old", isOld()) !== wasOld) {
@@ -94,7 +96,8 @@ follow("api/v1/lanes?limit=500", (body) => {
   tiles.showLanes(body.lanes);
 });
 follow("api/v1/positions?limit=500", (body) => {
-  positions.show(body.positions, body.pagination.total);
+  const held = body.positions.filter((one) => one.side !== "flat").length;
+  positions.show(body.positions, body.pagination.total, `${held} held`);
   tiles.showPositions(body.positions);
 });
 follow("api/v1/orders?limit=50", (body) => orders.show(body.orders, body.pagination.total));

@@ -36,7 +36,7 @@ function capital(text) {
 function accountFindings({ account, unanswered, dead_letters, exposure }, say) {
   if (account.mode !== "active") {
     const what = account.mode === "halted" ? "Trading is halted" : "Only what reduces a position is traded";
-    say("warn", "mode", what, "Trade again with “order-manager resume”.");
+    say("warn", "mode", what, "Trade again with “order-manager resume --reason TEXT”.");
   }
   for (const order of unanswered) {
     const waited = ageOf(order.requested_at);
@@ -65,7 +65,7 @@ function laneFindings(lane, say) {
     say("bad", `lane ${asset}`, what, "Does a worker consume its queue? See “A symbol does not move” in operations.md.");
   }
   if (lane.mode !== "active") {
-    say("warn", `mode ${asset}`, `${asset} is ${lane.mode}`, `Trade it again with “order-manager resume --asset ${asset}”.`);
+    say("warn", `mode ${asset}`, `${asset} is ${lane.mode}`, `Trade it again with “order-manager resume --asset ${asset} --reason TEXT”.`);
   }
   if (lane.oldest_update_age_s > 30) {
     say("warn", `updates ${asset}`, `${asset}: ${lane.waiting_updates} updates of the exchange wait for ${age(lane.oldest_update_age_s)}`, "Its lane applies them when it runs.");

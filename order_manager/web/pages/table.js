@@ -20,8 +20,8 @@ export class Table {
     this.isFirst = true;
   }
 
-  show(rows, total = rows.length) {
-    setText(this.count, total > rows.length ? `${rows.length} of ${total}` : `${total}`);
+  show(rows, total = rows.length, said = `${total}`) {
+    setText(this.count, total > rows.length ? `${rows.length} of ${total}` : said);
     this.table.hidden = rows.length === 0;
     this.nothing.hidden = rows.length > 0;
     setText(this.nothing, this.empty);

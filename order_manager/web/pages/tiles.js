@@ -1,7 +1,7 @@
 // The row of numbers on top.
 
 import { el, setClass, setText } from "./dom.js";
-import { money, roughly, seconds, words } from "./format.js";
+import { money, roughly, seconds, time, words } from "./format.js";
 import { depthOf } from "./memory.js";
 import { draw, plot } from "./plot.js";
 
@@ -34,7 +34,7 @@ export class Tiles {
     fill(this.exposure, roughly(exposure.total), `of ${roughly(exposure.limit)} · free balance ${roughly(account.available_balance)}`);
     this.exposure.meter.value = Math.min(1, Number(exposure.total) / Number(exposure.limit));
     const last = latency.at(-1);
-    fill(this.latency, last ? seconds(last.median_s) : "–", last ? `median, receipt to acceptance · worst ${seconds(last.worst_s)}` : "no order was accepted within the hour");
+    fill(this.latency, last ? seconds(last.median_s) : "–", last ? `median of the minute at ${time(last.at).slice(0, 5)}, receipt to acceptance · worst ${seconds(last.worst_s)}` : "no order was accepted within the hour");
     const series = (name, value) => ({ name, points: latency.map((one) => [Date.parse(one.at), value(one)]) });
     draw(this.latency.plot, [series("middle", (one) => one.median_s), series("worst", (one) => one.worst_s)], {
       label: "Seconds from a signal's receipt to its order's acceptance, median and worst by the minute",
