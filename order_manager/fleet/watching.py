@@ -25,12 +25,18 @@ log = structlog.get_logger(__name__)
 POLL_S = 0.5
 FAMILY_POLL_S = 5.0
 REVIVE_AFTER_S = 5.0
+API_KEYS = ("ORDERMANAGER_API_KEY", "ORDER_MANAGER_API_KEY")
 OURS = re.compile(r"(POSTGRES|REDIS|RABBITMQ|BYBIT|ORDERMANAGER|ORDER_MANAGER|WS_GATEWAY|POSITION_MANAGER)_")
 
 
 def write_environment(path: Path, env: Mapping[str, str]) -> None:
-    """NAME=value lines, quoted for a shell, with our own variables: what talking to this fleet needs."""
-    lines = [f"{name}={shlex.quote(value)}\n" for name, value in sorted(env.items()) if OURS.match(name)]
+    """NAME=value lines, quoted for a shell, with our own variables: what talking to this fleet needs.
+
+    Of several API keys the first: who sends one sends one, while the processes know all.
+    """
+    told = {name: value for name, value in env.items() if OURS.match(name)}
+    told |= {name: value.split(",")[0].strip() for name, value in told.items() if name in API_KEYS}
+    lines = [f"{name}={shlex.quote(value)}\n" for name, value in sorted(told.items())]
     write_atomically(path, "".join(lines), mode=0o600)
 
 

@@ -8,6 +8,7 @@ import pytest
 from order_manager.embedded import PortBusy, free_port
 from order_manager.fleet import FleetPlan, Program, plan_fleet
 from order_manager.fleet.plan import paper_exchange
+from order_manager.fleet.watching import write_environment
 
 
 def a_plan(data_dir: Path, *, workers: int = 2, port: int | None = None, **configured: str) -> FleetPlan:
@@ -127,3 +128,10 @@ def test_a_secret_may_begin_with_a_dash(tmp_path: Path) -> None:
     }
     argv = paper_exchange(tmp_path, env).argv
     assert {"--control-token=-dash", "--api-key=-key", "--api-secret=--secret"} <= set(argv)
+
+
+def test_of_several_api_keys_the_shell_gets_one_and_the_processes_all(tmp_path: Path) -> None:
+    plan = a_plan(tmp_path, ORDERMANAGER_API_KEY="the-old-key, the-new-key")
+    write_environment(tmp_path / "fleet.env", plan.env)
+    assert "ORDERMANAGER_API_KEY=the-old-key\n" in (tmp_path / "fleet.env").read_text()
+    assert program(plan, "web").env["ORDERMANAGER_API_KEY"] == "the-old-key, the-new-key"
