@@ -13,6 +13,8 @@ from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import InvalidatePoolError
 from sqlalchemy.pool import ConnectionPoolEntry
 
+from order_manager.process_name import process_name
+
 IDLE_S = 0.2  # a connection that rested for so long is tried before it is used; no server restarts faster
 
 
@@ -59,7 +61,8 @@ def connect(url: str, *, pool_size: int = 5, session_timeout_s: float | None = N
             "keepalives_idle": 10,
             "keepalives_interval": 5,
             "keepalives_count": 3,
-            "application_name": "order-manager",
+            # Whose session it is: as `order-manager up` and Flower call the process.
+            "application_name": f"order-manager {process_name()}".strip()[:63],
         },
     )
     _ping_rested(engine)

@@ -138,3 +138,13 @@ def test_only_a_connection_that_rested_is_tried_before_its_use(ledger, monkeypat
         connection.execute(text("SELECT 1"))
     assert tried == [1]
     engine.dispose()
+
+
+def test_a_session_tells_whose_it_is(ledger, monkeypatch):
+    monkeypatch.setattr("sys.argv", ["/bin/celery", "worker", "-n", "lane-1@%h"])
+    engine = connect(ledger.engine.url.render_as_string(hide_password=False))
+    try:
+        with engine.connect() as connection:
+            assert connection.execute(text("SHOW application_name")).scalar_one() == "order-manager lane-1"
+    finally:
+        engine.dispose()
