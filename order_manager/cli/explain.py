@@ -55,14 +55,14 @@ def _show(told: Told) -> None:
     if "state" in told:
         for line in (*_signal_lines(told), *_decision_lines(told)):
             say(screen, line)
+        for stop in told["stopped_by"]:
+            say(screen, f"  {stop['of']}: {change_line(stop)}")
         if told["decision"] and told["decision"].get("checks"):
             screen.print(_rules(told["decision"]["checks"]))
     elif told["orders"]:
         say(screen, "no signal of ours placed this order")
     else:
         say(screen, f"signal {told['signal_id']}: not taken, its message could not be used")
-    for stop in told["stopped_by"]:
-        say(screen, f"  {stop['of']}: {change_line(stop)}")
     for letter in told["dead_letters"]:
         say(screen, _letter_line(letter))
     for shown in _tables(told):

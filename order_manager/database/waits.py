@@ -56,13 +56,14 @@ class Waits:
         if self.blocked_since is not None:
             said.append(f"blocked since {_clock(self.blocked_since)}")
             said.append(f"next try {_clock(self.retry_at)}" if self.retry_at else "")
-            said.append(f"reason: {self.blocked_reason}" if self.blocked_reason else "")
         elif self.has_lane and self.must_reconcile:
             said.append("compared with the exchange first")
         said.append(f"{self.ahead or 'no'} signal{'' if self.ahead <= 1 else 's'} ahead")
         if self.mode is not TradingMode.ACTIVE:
             holder = mode_holder(self.account_mode, self.lane_mode, self.symbol)
             said.append(f"trading is {self.mode} for {holder}")
+        if self.blocked_reason:
+            said.append(f"reason: {self.blocked_reason}")
         first, *rest = (one for one in said if one)
         return (
             f"{first}: {', '.join(rest)}" if self.has_lane and self.is_worked else "; ".join([first, *rest])

@@ -207,7 +207,7 @@ def test_a_signal_that_waits_says_why_since_when_and_when_it_is_tried_again(call
         waiting = add_signal(runtime, state="planned")
         assert waits(call, waiting) == (
             "waits in BTCUSDT: blocked since 2026-01-02 03:04:05, next try 2026-01-02 03:04:10, "
-            "reason: no answer, 2 signals ahead, trading is halted for BTCUSDT"
+            "2 signals ahead, trading is halted for BTCUSDT, reason: no answer"
         )
         story = told(call("explain", waiting, "--json"))["waits"]
     finally:
@@ -235,10 +235,13 @@ def test_a_rejection_by_the_trading_state_says_who_stopped_it_and_why(call: Call
     early = add_signal(runtime, state="rejected", code="trading_halted", reason="no", decided_at=at(0))
     call("halt", "--reason", "the model misbehaves")
     now = datetime.now(UTC)
-    name = add_signal(runtime, state="rejected", code="trading_halted", reason="no", decided_at=now)
+    name = add_signal(
+        runtime, state="rejected", code="trading_halted", reason="no", decided_at=now, decision=DECISION
+    )
     shown = call("explain", name).output
     [stop] = [line for line in shown.splitlines() if "the model misbehaves" in line]
     assert stop.startswith("  the account: since 2")
+    assert shown.index(stop) < shown.index("rules, in the order of checking")
     [stop] = told(call("explain", name, "--json"))["stopped_by"]
     assert (stop["of"], stop["reason"]) == ("the account", "the model misbehaves")
     assert told(call("explain", early, "--json"))["stopped_by"] == []  # stopped by an earlier change
