@@ -53,11 +53,12 @@ def look(rt: "Runtime", data_dir: Path) -> dict[str, Any]:
     from order_manager.database import wording
     from order_manager.database.desk_views import list_in_flight, read_account
     from order_manager.database.lane_views import list_lanes
+    from order_manager.database.overview import adjustment_json, read_adjustments, read_glance
     from order_manager.database.queries import Page, list_positions
     from order_manager.database.state_metrics import read_state
     from order_manager.doctor.connections import looks_at_connections
     from order_manager.doctor.findings import Level, look_at_all
-    from order_manager.domain.events import iso, stored_position_json
+    from order_manager.domain.events import iso, stored_position_json, text
     from order_manager.processes import intake_json, read_intake
 
     page = Page(limit=MOST, offset=0)
@@ -71,12 +72,17 @@ def look(rt: "Runtime", data_dir: Path) -> dict[str, Any]:
         labels[0]: bool(value) for (name, *labels), value in readings.items() if name == gauges.LEASED.name
     }
     findings = look_at_all(looks_at_connections(rt.settings, rt.engine))
+    glance = read_glance(rt.engine)
     intake = intake_json(rt.settings, read_intake(rt.settings, timeout_s=1.0))
     return {
         "timestamp": iso(datetime.now(UTC)),
         "environment": rt.settings.bybit_environment,
         "dry_run": rt.settings.enable_dry_run,
         "account": wording.account_json(read_account(rt.engine)),
+        "exposure": {
+            "total": text(glance.positions_value + glance.orders_value),
+            "limit": text(rt.settings.max_exposure),
+        },
         "processes": fleet_rows(data_dir),
         "heartbeats": intake["processes"],
         "findings": intake["findings"],
@@ -91,6 +97,7 @@ def look(rt: "Runtime", data_dir: Path) -> dict[str, Any]:
         "lanes": [{**wording.lane_json(lane), "leased": leased.get(lane.symbol, False)} for lane in lanes],
         "lanes_total": total_lanes,
         "in_flight_orders": [wording.in_flight_json(one) for one in list_in_flight(rt.engine, limit=MOST)],
+        "adjustments": [adjustment_json(one) for one in read_adjustments(rt.engine)],
         "positions": [stored_position_json(one) for one in positions],
         "waiting": {
             "queued_signals": intake["queued_signals"],
@@ -144,6 +151,7 @@ def _screen(told: Told) -> Any:
         f"{clock(told['timestamp'])}  {told['environment']}{', dry run' if told['dry_run'] else ''};"
         f" trading {account['mode']}; balance {account['available_balance'] or 'unknown'}"
         f" ({since(account['balance_at']) or 'never'} old), reserved {account['reserved']};"
+        f" exposure {told['exposure']['total']} of {told['exposure']['limit']};"
         f" {told['symbol_workers']} symbol workers"
     )
     parts: list[Any] = [head, *_findings(told["findings"])]
@@ -151,6 +159,7 @@ def _screen(told: Told) -> Any:
     parts += _lanes(told)
     parts += _orders(told)
     parts += _positions(told)
+    parts += _adjustments(told)
     dependencies = [(one["name"], one["state"], one["text"]) for one in told["dependencies"]]
     parts.append(table("dependencies", ("name", "state", ""), dependencies))
     if rows := _processes(told):
@@ -204,7 +213,7 @@ def _lanes(told: Told) -> list[Any]:
                 lane["waiting_updates"],
                 failed
                 or (f"{since(compared['completed_at'])} ago{found}" if compared["completed_at"] else "never"),
-                lane["blocked_reason"],
+                _blocked(lane),
             )
         )
     if not rows:
@@ -215,6 +224,14 @@ def _lanes(told: Told) -> list[Any]:
     )
     more = "" if told["lanes_total"] == len(rows) else f", the first {len(rows)} of {told['lanes_total']}"
     return [table(f"lanes{more}", columns, rows)]
+
+
+def _blocked(lane: Told) -> str | None:
+    from order_manager.cli.showing import clock
+
+    if lane["blocked_reason"] and lane["retry_at"]:
+        return f"{lane['blocked_reason']}; again at {clock(lane['retry_at'])[11:19]}"
+    return str(lane["blocked_reason"]) if lane["blocked_reason"] else None
 
 
 def _orders(told: Told) -> list[Any]:
@@ -252,6 +269,17 @@ def _positions(told: Told) -> list[Any]:
     ]
     columns = ("symbol", "side", "size", "entry", "mark", "unrealized PnL", "realized PnL", "fees")
     return [table("positions, by our own fills", columns, rows)] if rows else ["no positions"]
+
+
+def _adjustments(told: Told) -> list[Any]:
+    from order_manager.cli.showing import clock, table
+
+    rows = [
+        (one["asset"], f"{one['size_before']} -> {one['size_after']}", clock(one["at"]), one["source"])
+        for one in told["adjustments"]
+    ]
+    columns = ("symbol", "size", "at (UTC)", "source")
+    return [table("positions set right, 24 h", columns, rows)] if rows else []
 
 
 def _waiting(waiting: Told) -> str:

@@ -11,6 +11,7 @@ from order_manager.database.queries import Page
 from order_manager.doctor import account, fleet
 from order_manager.doctor.connections import TIMEOUT_S, looks_at_connections
 from order_manager.doctor.findings import Finding, Level, Look, look_at_all, problem, warning
+from order_manager.doctor.positions import look_at_positions
 from order_manager.doctor.queues import look_at_queues
 from order_manager.doctor.schema import look_at_schema
 from order_manager.doctor.settings import look_at_settings
@@ -87,5 +88,6 @@ def _looks(
             "database",
             lambda: fleet.look_at_beat(settings, engine, lanes, pages, processes, now_s=now.timestamp()),
         ),
+        ("positions", "database", lambda: look_at_positions(engine)),
         ("stream", "", lambda: fleet.look_at_stream(settings, pages, processes)),
     ]

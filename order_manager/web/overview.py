@@ -8,7 +8,13 @@ from pydantic import Field
 
 from order_manager import processes
 from order_manager.database.desk_views import InFlight, list_in_flight, read_account
-from order_manager.database.overview import History, read_glance, read_history
+from order_manager.database.overview import (
+    History,
+    adjustment_json,
+    read_adjustments,
+    read_glance,
+    read_history,
+)
 from order_manager.database.signal_views import SignalState
 from order_manager.database.wording import account_json
 from order_manager.domain.events import iso, text
@@ -106,6 +112,17 @@ class Finding(Answer):
     mend: str
 
 
+class Adjustment(Answer):
+    """A position that was set right; sizes in base currency."""
+
+    asset: str
+    size_before: Number
+    size_after: Number
+    source: Literal["exchange", "fills"] = Field(description="which side was right")
+    reason: str
+    at: Moment
+
+
 class Overview(Answer):
     timestamp: Moment
     service: str
@@ -123,6 +140,9 @@ class Overview(Answer):
         " null: the broker does not answer"
     )
     findings: list[Finding] = Field(description="about processes, the worst first")
+    adjustments: list[Adjustment] = Field(
+        description="positions whose size was set right within 24 hours, the newest first; 50 at most"
+    )
     unanswered: list[Unanswered] = Field(
         description="open orders without an answer to their last request, the 50 oldest"
     )
@@ -158,6 +178,7 @@ def get_overview() -> dict[str, Any]:
         },
         "dead_letters": {"count": glance.new_letters, "oldest_received_at": iso(glance.oldest_letter_at)},
         **processes.intake_json(settings, intake),
+        "adjustments": [adjustment_json(one) for one in read_adjustments(engine)],
         "unanswered": [_unanswered_json(order) for order in unanswered],
         "signals": {state.value: glance.signals.get(state.value, 0) for state in SignalState},
         **_history_json(_history()),

@@ -17,6 +17,7 @@ from order_manager.database.locks import BEAT_LOCK
 from order_manager.doctor import connections, fleet
 from order_manager.doctor.account import judged_key
 from order_manager.doctor.findings import Finding, first_line
+from order_manager.doctor.positions import look_at_positions
 from order_manager.doctor.queues import look_at_queues
 from order_manager.doctor.settings import look_at_settings
 from order_manager.embedded import free_port
@@ -24,7 +25,7 @@ from order_manager.processes import Intake, Process
 from order_manager.settings import load_settings
 from tests.cli.conftest import Call, told
 from tests.servers import broker_url
-from tests.web.rows import add_lane
+from tests.web.rows import add_adjustment, add_lane
 from tests.web.serving import serving
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
@@ -51,6 +52,7 @@ def test_what_is_away_is_a_problem_and_what_rests_on_it_is_left_out(call: Call, 
         "clock": "warning",
         "key": "warning",
         "beat": "problem",
+        "positions": "ok",
         "stream": "warning",
     }
     assert all(one["mend"] for one in report["findings"] if one["level"] != "ok")
@@ -248,6 +250,15 @@ def test_a_beat_that_is_frozen_is_named_and_one_that_stands_by_is_well(runtime) 
     finally:
         leadership.resign()
     assert (well.level, well.text) == ("ok", "one leads")
+
+
+def test_a_position_that_was_set_right_is_told_for_a_day(call: Call, runtime) -> None:
+    add_adjustment(runtime, created_at=datetime.now(UTC).replace(hour=0, minute=11))
+    [finding] = look_at_positions(runtime.engine)
+    assert finding.text == "set right within 24 h: SOLUSDT 1 -> 6.9, 00:11 UTC, source exchange"
+    assert finding.level == "warning"
+    shown = call("status", COLUMNS="150").output
+    assert "1 -> 6.9" in shown
 
 
 def test_metrics_that_do_not_answer_are_told_with_their_process() -> None:

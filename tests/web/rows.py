@@ -13,6 +13,7 @@ from order_manager.database.tables import (
     lanes,
     order_events,
     orders,
+    position_adjustments,
     position_snapshots,
     positions,
     signal_order_relationships,
@@ -112,6 +113,13 @@ def add_event(runtime: Runtime, **columns: Any) -> str:
     }
     add(runtime, order_events, values)
     return str(values["event_id"])
+
+
+def add_adjustment(runtime: Runtime, **columns: Any) -> None:
+    """SOLUSDT was 1, and the exchange had 6.9."""
+    values = {"asset": "SOLUSDT", "mode": "one_way", "position_idx": 0, "size_before": 1}
+    values |= {"size_after": Decimal("6.9"), "source": "exchange", "reason": "unseen"}
+    add(runtime, position_adjustments, {**values, **columns})
 
 
 def relate(runtime: Runtime, signal_id: str, order_id: str, relation: str = "placed") -> None:

@@ -21,6 +21,7 @@ from tests.servers import RedisServer
 from tests.web.browser import Browser, running_browser
 from tests.web.conftest import KEY, RuntimeOf
 from tests.web.rows import (
+    add_adjustment,
     add_dead_letter,
     add_event,
     add_lane,
@@ -325,6 +326,11 @@ def test_a_command_that_it_shows_can_be_given_as_it_stands(console: Browser, run
     console.wait(f"{text('#attention')}.includes('order-manager resume --reason TEXT')")
     with runtime.engine.connect() as connection:
         connection.execute(update(account_state).values(mode="active"))
+
+
+def test_a_position_that_was_set_right_stays_to_be_looked_at(console: Browser, runtime: Runtime) -> None:
+    add_adjustment(runtime)
+    console.wait(f"/SOLUSDT was set right: 1 → 6.9, [0-9:]+, source exchange/.test({text('#attention')})")
 
 
 def test_why_a_lane_is_blocked_is_not_cut_off(console: Browser, runtime: Runtime) -> None:

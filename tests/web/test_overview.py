@@ -11,7 +11,7 @@ from order_manager.queues import SIGNALS
 from order_manager.web import create_app
 from order_manager.wiring import Runtime
 from tests.web.conftest import Api, RuntimeOf
-from tests.web.rows import add_dead_letter, add_order, add_position, add_signal, add_snapshot
+from tests.web.rows import add_adjustment, add_dead_letter, add_order, add_position, add_signal, add_snapshot
 
 OVERVIEW = "/api/v1/overview"
 
@@ -117,6 +117,15 @@ def test_processes_are_told_and_those_that_are_missing(
     found = {one["about"]: one["level"] for one in told["findings"]}
     missing = dict.fromkeys(("consumer", "maintenance", "beat", "queue"), "problem")
     assert found == {**missing, "stream": "warning"}
+
+
+def test_positions_that_were_set_right_are_told_for_a_day(fresh: Api, runtime: Runtime) -> None:
+    add_adjustment(runtime, created_at=ago(100_000))
+    add_adjustment(runtime, created_at=ago(3600))
+    add_adjustment(runtime, size_after=1)  # only its price
+    [one] = fresh.get(OVERVIEW)["adjustments"]
+    told = (one["asset"], one["size_before"], one["size_after"], one["source"])
+    assert told == ("SOLUSDT", "1", "6.9", "exchange")
 
 
 def test_pnl_is_that_of_the_last_snapshots_by_then(fresh: Api, runtime: Runtime) -> None:

@@ -1,7 +1,7 @@
 // What somebody should look at, the worst first, each with what to do.
 
 import { el, keyed, setClass, setText } from "./dom.js";
-import { age, ageOf, roughly, timeWithZone, words } from "./format.js";
+import { age, ageOf, decimal, roughly, time, timeWithZone, words } from "./format.js";
 import { isStuck } from "./tables.js";
 
 const UNKNOWN_S = 5; // an answer takes less
@@ -25,7 +25,8 @@ export function findings({ overview, lanes, ready, failures, silent_since }) {
     say(one.level === "problem" ? "bad" : "warn", `process ${one.about}`, capital(one.text), `${capital(one.mend)}.`);
   }
   if (overview) accountFindings(overview, say);
-  for (const lane of lanes ?? []) laneFindings(lane, say);
+  const adjusted = new Set((overview?.adjustments ?? []).map((one) => one.asset));
+  for (const lane of lanes ?? []) laneFindings(lane, say, adjusted);
   return found.sort((one, other) => RANKS[one.tone] - RANKS[other.tone]);
 }
 
@@ -33,7 +34,11 @@ function capital(text) {
   return text.charAt(0).toUpperCase() + text.slice(1);
 }
 
-function accountFindings({ account, unanswered, dead_letters, exposure }, say) {
+function accountFindings({ account, unanswered, dead_letters, exposure, adjustments }, say) {
+  for (const one of adjustments) {
+    const what = `${one.asset} was set right: ${decimal(one.size_before)} → ${decimal(one.size_after)}, ${time(one.at)}, source ${one.source}`;
+    say("warn", `position ${one.asset} ${one.at}`, what, "See “A position was not what we had stored” in operations.md.");
+  }
   if (account.mode !== "active") {
     const what = account.mode === "halted" ? "Trading is halted" : "Only what reduces a position is traded";
     say("warn", "mode", what, "Trade again with “order-manager resume --reason TEXT”.");
@@ -55,7 +60,7 @@ function accountFindings({ account, unanswered, dead_letters, exposure }, say) {
   }
 }
 
-function laneFindings(lane, say) {
+function laneFindings(lane, say, adjusted) {
   const { asset, reconciliation } = lane;
   if (lane.blocked_since) {
     const what = `${asset} has been blocked for ${age(ageOf(lane.blocked_since))}: ${lane.blocked_reason ?? "no reason"}`;
@@ -72,7 +77,7 @@ function laneFindings(lane, say) {
   }
   if (reconciliation.result === "failed") {
     say("warn", `comparison ${asset}`, `${asset} could not be compared with the exchange`, reconciliation.error ?? "");
-  } else if (reconciliation.position_discrepancies > 0) {
+  } else if (reconciliation.position_discrepancies > 0 && !adjusted.has(asset)) {
     say("warn", `position ${asset}`, `${asset}: the last comparison corrected the position`, "See “A position was not what we had stored” in operations.md.");
   }
 }
