@@ -1,5 +1,6 @@
 """order-manager status: how the house stands, on one screen."""
 
+import os
 import socket
 import time
 from collections.abc import Mapping, Sequence
@@ -11,9 +12,12 @@ import click
 from order_manager.cli.house import data_dir_option, house, json_option
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from order_manager.wiring import Runtime
 
 MOST = 200  # rows of a table
+NARROW = 120  # characters; below, tables have fewer columns
 Told = Mapping[str, Any]
 
 
@@ -114,12 +118,23 @@ def look(rt: "Runtime", data_dir: Path) -> dict[str, Any]:
 
 
 def _print(told: Told, as_json: bool) -> None:
-    from order_manager.cli.showing import console, print_json
+    from order_manager.cli.showing import print_json
 
     if as_json:
         print_json(told)
     else:
-        console().print(_screen(told))
+        screen = _console()
+        screen.print(_screen(told, is_narrow=screen.width < NARROW))
+
+
+def _console() -> "Console":
+    """As wide as the terminal; into a pipe as COLUMNS says, where it says something."""
+    from rich.console import Console
+
+    from order_manager.cli.showing import console
+
+    # rich looks at COLUMNS by itself
+    return Console(highlight=False) if os.environ.get("COLUMNS", "").isdecimal() else console()
 
 
 def _watch(rt: "Runtime", data_dir: Path, every_s: float) -> None:
@@ -128,20 +143,19 @@ def _watch(rt: "Runtime", data_dir: Path, every_s: float) -> None:
     from sqlalchemy.exc import DBAPIError
 
     from order_manager.cli.house import database_trouble
-    from order_manager.cli.showing import console
 
-    screen = console()
+    screen = _console()
     with Live(Text("looking ..."), console=screen, screen=screen.is_terminal, auto_refresh=False) as live:
         while True:
             try:
-                shown = _screen(look(rt, data_dir))
+                shown = _screen(look(rt, data_dir), is_narrow=screen.width < NARROW)
             except DBAPIError as error:  # it may come back
                 shown = Text(database_trouble(rt.settings, error), style="red")
             live.update(shown, refresh=True)
             time.sleep(every_s)
 
 
-def _screen(told: Told) -> Any:
+def _screen(told: Told, *, is_narrow: bool = False) -> Any:
     from rich.console import Group
 
     from order_manager.cli.showing import clock, since, table
@@ -156,9 +170,9 @@ def _screen(told: Told) -> Any:
     )
     parts: list[Any] = [head, *_findings(told["findings"])]
     parts.append(_waiting(told["waiting"]))
-    parts += _lanes(told)
-    parts += _orders(told)
-    parts += _positions(told)
+    parts += _lanes(told, is_narrow=is_narrow)
+    parts += _orders(told, is_narrow=is_narrow)
+    parts += _positions(told, is_narrow=is_narrow)
     parts += _adjustments(told)
     dependencies = [(one["name"], one["state"], one["text"]) for one in told["dependencies"]]
     parts.append(table("dependencies", ("name", "state", ""), dependencies))
@@ -193,8 +207,8 @@ def _processes(told: Told) -> list[tuple[Any, ...]]:
     return rows
 
 
-def _lanes(told: Told) -> list[Any]:
-    from order_manager.cli.showing import age, since, table
+def _lanes(told: Told, *, is_narrow: bool) -> list[Any]:
+    from order_manager.cli.showing import age, since
 
     rows = []
     for lane in told["lanes"]:
@@ -223,7 +237,25 @@ def _lanes(told: Told) -> list[Any]:
         *("compared", "blocked"),
     )
     more = "" if told["lanes_total"] == len(rows) else f", the first {len(rows)} of {told['lanes_total']}"
-    return [table(f"lanes{more}", columns, rows)]
+    return [
+        _fitted(
+            f"lanes{more}",
+            columns,
+            rows,
+            wide={"mode", "open orders", "updates", "compared"},
+            is_narrow=is_narrow,
+        )
+    ]
+
+
+def _fitted(
+    title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]], *, wide: set[str], is_narrow: bool
+) -> Any:
+    """A table; a narrow screen has no room for its `wide` columns."""
+    from order_manager.cli.showing import table
+
+    kept = [index for index, name in enumerate(columns) if not (is_narrow and name in wide)]
+    return table(title, [columns[index] for index in kept], [[row[index] for index in kept] for row in rows])
 
 
 def _blocked(lane: Told) -> str | None:
@@ -234,8 +266,8 @@ def _blocked(lane: Told) -> str | None:
     return str(lane["blocked_reason"]) if lane["blocked_reason"] else None
 
 
-def _orders(told: Told) -> list[Any]:
-    from order_manager.cli.showing import since, table
+def _orders(told: Told, *, is_narrow: bool) -> list[Any]:
+    from order_manager.cli.showing import since
 
     rows = [
         (
@@ -248,11 +280,15 @@ def _orders(told: Told) -> list[Any]:
         for one in told["in_flight_orders"]
     ]
     columns = ("client order id", "signal", "order", "request", "unanswered for")
-    return [table("orders in flight", columns, rows)] if rows else ["no orders in flight"]
+    return (
+        [_fitted("orders in flight", columns, rows, wide={"signal", "request"}, is_narrow=is_narrow)]
+        if rows
+        else ["no orders in flight"]
+    )
 
 
-def _positions(told: Told) -> list[Any]:
-    from order_manager.cli.showing import number, table
+def _positions(told: Told, *, is_narrow: bool) -> list[Any]:
+    from order_manager.cli.showing import number
 
     rows = [
         (
@@ -268,7 +304,19 @@ def _positions(told: Told) -> list[Any]:
         for one in told["positions"]
     ]
     columns = ("symbol", "side", "size", "entry", "mark", "unrealized PnL", "realized PnL", "fees")
-    return [table("positions, by our own fills", columns, rows)] if rows else ["no positions"]
+    return (
+        [
+            _fitted(
+                "positions, by our own fills",
+                columns,
+                rows,
+                wide={"mark", "realized PnL", "fees"},
+                is_narrow=is_narrow,
+            )
+        ]
+        if rows
+        else ["no positions"]
+    )
 
 
 def _adjustments(told: Told) -> list[Any]:

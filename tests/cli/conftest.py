@@ -59,7 +59,7 @@ def call(house_env: dict[str, str], monkeypatch: pytest.MonkeyPatch, tmp_path) -
     monkeypatch.setattr("order_manager.logs.configure_logs", lambda *_, **__: None)
     monkeypatch.setattr("structlog.configure", lambda *_, **__: None)
     nothing = dict.fromkeys(f"RABBITMQ_{name}" for name in ("HOST", "PORT", "USER", "PASSWORD"))
-    others = {name: None for name in environment_names() if name not in house_env}
+    others = {name: None for name in environment_names() | {"COLUMNS"} if name not in house_env}
 
     def invoke(*args: str, stdin: str | bytes | None = None, **env: str | None) -> Result:
         result = CliRunner().invoke(

@@ -68,6 +68,32 @@ def test_what_waits_and_what_is_held_is_told(call: Call, runtime) -> None:
     assert "om-resting" not in shown
 
 
+def test_exposure_and_when_a_lane_is_tried_again_are_told(call: Call, runtime) -> None:
+    add_position(runtime, size=2, average_price=100, mark_price=100)
+    again = datetime(2026, 1, 2, 20, 11, 12, tzinfo=UTC)
+    add_lane(runtime, blocked_reason="the exchange is away", blocked_since=at(0), retry_at=again)
+    status = told(call("status", "--json"))
+    assert status["exposure"] == {"total": "200", "limit": "50000"}
+    assert status["lanes"][0]["retry_at"] == "2026-01-02T20:11:12Z"
+    shown = call("status").output
+    assert "exposure 200 of 50000" in shown
+    assert "the exchange is away; again at 20:11:12" in shown
+
+
+def test_a_narrow_screen_gets_fewer_columns(call: Call, runtime) -> None:
+    add_lane(runtime, blocked_reason="the exchange is away", blocked_since=at(0), retry_at=at(0))
+    add_position(runtime, size=2, average_price=100, mark_price=100)
+    add_order(
+        runtime, client_order_id="om-xpfd5yxxtrntn5komsx75mrl-1-0", exchange_order_id=None, intended_at=at(0)
+    )
+    wide, narrow = (call("status", COLUMNS=width).output for width in ("150", "80"))
+    assert "open orders" in wide
+    assert "open orders" not in narrow
+    assert max(len(line) for line in narrow.splitlines()) <= 80
+    for whole in ("BTCUSDT", "om-xpfd5yxxtrntn5komsx75mrl-1-0", "symbol", "waiting"):
+        assert whole in narrow
+
+
 def test_dependencies_that_are_away_are_told_with_the_reason(call: Call, runtime) -> None:
     states = {one["name"]: one for one in told(call("status", "--json"))["dependencies"]}
     assert {name: one["state"] for name, one in states.items()} == {
