@@ -340,6 +340,16 @@ class Settings(BaseSettings):
         return f"amqp://{user}:{password}@{self.rabbitmq_host}:{self.rabbitmq_port}/{vhost}"
 
 
+def setting_names() -> set[str]:
+    """The environment's names of all settings, in each spelling."""
+    aliases = (field.validation_alias for field in Settings.model_fields.values())
+    return {
+        str(name)
+        for alias in aliases
+        for name in (alias.choices if isinstance(alias, AliasChoices) else [alias])
+    }
+
+
 def _separate(keys: SecretStr) -> tuple[str, ...]:
     return tuple(key.strip() for key in keys.get_secret_value().split(",") if key.strip())
 

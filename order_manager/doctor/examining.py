@@ -14,7 +14,7 @@ from order_manager.doctor.findings import Finding, Level, Look, look_at_all, pro
 from order_manager.doctor.positions import look_at_positions
 from order_manager.doctor.queues import look_at_queues
 from order_manager.doctor.schema import look_at_schema
-from order_manager.doctor.settings import look_at_settings
+from order_manager.doctor.settings import environment_names, look_at_settings
 from order_manager.errors import SettingsInvalid
 from order_manager.processes import Intake, Process, read_intake
 from order_manager.settings import Settings, load_settings
@@ -35,7 +35,10 @@ def examine(
     except SettingsInvalid as error:
         return [problem("settings", str(error), "set the variable that is named, and ask again")]
     try:
-        return [*look_at_settings(settings), *_parts(settings, engine, metrics_urls, now())]
+        return [
+            *look_at_settings(settings, environment_names()),
+            *_parts(settings, engine, metrics_urls, now()),
+        ]
     finally:
         engine.dispose()
 

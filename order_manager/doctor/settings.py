@@ -1,18 +1,40 @@
 """Settings that can be used, and look dangerous all the same."""
 
-from collections.abc import Iterator
+import difflib
+import os
+from collections.abc import Iterable, Iterator
+
+from dotenv import dotenv_values
 
 from order_manager.doctor.findings import Finding, ok, warning
-from order_manager.settings import DEFAULT_API_KEY, Settings
+from order_manager.settings import DEFAULT_API_KEY, Settings, setting_names
 
+OURS = ("ORDERMANAGER_", "ORDER_MANAGER_", "BYBIT_")
+ELSEWHERE = {"ORDER_MANAGER_VERSION", "ORDERMANAGER_PAPER_CONTROL_TOKEN"}  # compose's, the paper exchange's
 LOCAL = {"127.0.0.1", "localhost", "::1"}
 
 
-def look_at_settings(settings: Settings) -> list[Finding]:
-    dangers = [*_access(settings), *_trading(settings), *_times(settings)]
+def look_at_settings(settings: Settings, environment: Iterable[str] = ()) -> list[Finding]:
+    """`environment` are the names of what is set."""
+    dangers = [*_unknown(environment), *_access(settings), *_trading(settings), *_times(settings)]
     said = f"all {len(type(settings).model_fields)} could be read; {settings.bybit_environment}"
     said += f", {settings.bybit_category}{', dry run' if settings.enable_dry_run else ''}"
     return [ok("settings", said), *dangers]
+
+
+def environment_names() -> set[str]:
+    """What is set, in the environment and in .env, and not empty."""
+    return {name for name, value in {**dotenv_values(".env"), **os.environ}.items() if value}
+
+
+def _unknown(environment: Iterable[str]) -> Iterator[Finding]:
+    """A name that is misspelt is no setting, and would do nothing without a word."""
+    known = setting_names()
+    for name in sorted(environment):
+        if name.startswith(OURS) and name not in known | ELSEWHERE:
+            nearest = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+            mend = f"it does nothing; is {nearest[0]} meant?" if nearest else "it does nothing: remove it"
+            yield _danger(name, "no setting has this name", mend)
 
 
 def _danger(name: str, text: str, mend: str) -> Finding:

@@ -147,6 +147,21 @@ def test_settings_that_look_dangerous_are_named() -> None:
         assert name in texts
 
 
+def test_a_name_that_is_no_setting_is_told_with_the_nearest_that_is() -> None:
+    set_names = ["ORDERMANAGER_MAX_POSITON_SIZE", "ORDER_MANAGER_VERSION", "BYBIT_API_KEY", "PATH"]
+    [_, unknown] = look_at_settings(settings(), set_names)
+    assert (unknown.level, unknown.text) == (
+        "warning",
+        "ORDERMANAGER_MAX_POSITON_SIZE: no setting has this name",
+    )
+    assert "ORDERMANAGER_MAX_POSITION_SIZE meant" in unknown.mend
+
+
+def test_a_misspelt_variable_is_found_where_it_is_set(call: Call, runtime) -> None:
+    report = told(call("doctor", "--json", ORDERMANAGER_MAX_EXPOSUR="1"), status=1)
+    assert any("ORDERMANAGER_MAX_EXPOSUR:" in one["text"] for one in report["findings"])
+
+
 @pytest.mark.parametrize(
     ("changes", "environment", "level", "says"),
     [
