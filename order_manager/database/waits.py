@@ -10,16 +10,20 @@ from order_manager.domain.state import TradingMode, mode_holder, stricter_mode
 
 _WAITS = text("""
     SELECT l.id IS NOT NULL AS has_lane,
-        EXISTS (
-            SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND objsubid = 2 AND granted
-                AND CAST(classid AS bigint) = :lease AND CAST(objid AS bigint) = l.id
-                AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
-        ) AS is_worked,
+        k.pid IS NOT NULL AS is_worked, nullif(s.application_name, '') AS worker,
         (SELECT count(*) FROM trading_signals
             WHERE symbol = :symbol AND state IN ('waiting', 'planned') AND seq < :seq) AS ahead,
         a.mode AS account_mode, coalesce(l.mode, 'active') AS lane_mode,
         coalesce(l.must_reconcile, false) AS must_reconcile, l.blocked_since, l.blocked_reason, l.retry_at
-    FROM account_state a LEFT JOIN lanes l ON l.symbol = :symbol WHERE a.id = 1
+    FROM account_state a LEFT JOIN lanes l ON l.symbol = :symbol
+    LEFT JOIN LATERAL (
+        SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND objsubid = 2 AND granted
+            AND CAST(classid AS bigint) = :lease AND CAST(objid AS bigint) = l.id
+            AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+        LIMIT 1
+    ) k ON true
+    LEFT JOIN pg_stat_activity s ON s.pid = k.pid
+    WHERE a.id = 1
 """)
 
 
@@ -30,6 +34,7 @@ class Waits:
     symbol: str
     has_lane: bool
     is_worked: bool  # a symbol worker leases the lane
+    worker: str | None  # as its session is called
     ahead: int  # signals of the symbol that came earlier and have not ended
     account_mode: TradingMode
     lane_mode: TradingMode
@@ -52,7 +57,7 @@ class Waits:
         elif not self.is_worked:
             said = [f"nobody works {self.symbol}: no symbol worker has it"]
         else:
-            said = [f"waits in {self.symbol}"]
+            said = [f"waits in {self.symbol}" + (f", which {self.worker} works" if self.worker else "")]
         if self.blocked_since is not None:
             said.append(f"blocked since {_clock(self.blocked_since)}")
             said.append(f"next try {_clock(self.retry_at)}" if self.retry_at else "")

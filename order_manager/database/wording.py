@@ -54,6 +54,7 @@ def waits_json(waits: Waits) -> dict[str, Any]:
         "summary": waits.summary,
         "has_lane": waits.has_lane,
         "is_worked": waits.is_worked,
+        "worker": waits.worker,
         "signals_ahead": waits.ahead,
         "mode": waits.mode.value,
         "must_reconcile": waits.must_reconcile,

@@ -84,6 +84,7 @@ class Waits(Answer):
     summary: str = Field(description="all of it in one line, for people")
     has_lane: bool
     is_worked: bool = Field(description="a symbol worker has the lane")
+    worker: str | None = Field(description="which, as its database session is called")
     signals_ahead: int = Field(description="signals of the asset that came earlier and have not ended")
     mode: TradingMode = Field(description="the stricter of the account's and the lane's")
     must_reconcile: bool = Field(description="the lane is compared with the exchange first")

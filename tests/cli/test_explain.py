@@ -205,14 +205,17 @@ def test_a_signal_that_waits_says_why_since_when_and_when_it_is_tried_again(call
     try:
         assert leases.turn().gained == ("BTCUSDT",)
         waiting = add_signal(runtime, state="planned")
+        with runtime.engine.connect() as connection:
+            name = connection.exec_driver_sql("SHOW application_name").scalar_one()
         assert waits(call, waiting) == (
-            "waits in BTCUSDT: blocked since 2026-01-02 03:04:05, next try 2026-01-02 03:04:10, "
-            "2 signals ahead, trading is halted for BTCUSDT, reason: no answer"
+            f"waits in BTCUSDT, which {name} works: blocked since 2026-01-02 03:04:05, "
+            "next try 2026-01-02 03:04:10, 2 signals ahead, trading is halted for BTCUSDT, reason: no answer"
         )
         story = told(call("explain", waiting, "--json"))["waits"]
     finally:
         leases.release_all()
     assert (story["has_lane"], story["is_worked"], story["signals_ahead"]) == (True, True, 2)
+    assert story["worker"] == name
     assert (story["mode"], story["blocked_reason"]) == ("halted", "no answer")
 
 

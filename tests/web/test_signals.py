@@ -166,6 +166,7 @@ def test_a_signal_that_has_not_ended_says_what_it_waits_for(api: Api, runtime: R
     assert waits == {
         "has_lane": True,
         "is_worked": False,
+        "worker": None,
         "signals_ahead": 1,
         "mode": "active",
         "must_reconcile": False,
