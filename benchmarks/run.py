@@ -99,13 +99,14 @@ class Run:
         with _calls(subject) as calls:
             first = paced(subject, rate=plan.rate, seconds=plan.seconds)
         self.tell(f"{title}: p50 {first.latency.p50:.1f} ms, p99 {first.latency.p99:.1f} ms")
+        # Before the burst, which leaves wake-ups behind that find nothing to do.
+        statements = self._statements(servers, subject, plan.rate)
+        self.tell(f"{title}: {statements:.1f} SQL statements per signal")
         self.tell(f"{title}: {plan.burst} signals at once")
         with _calls(subject) as burst_calls:
             second = burst(subject, plan.burst)
         self.tell(f"{title}: {second.per_second:.0f} signals/s")
         memory = memory_mib(subject.pids())
-        statements = self._statements(servers, subject, plan.rate)
-        self.tell(f"{title}: {statements:.1f} SQL statements per signal")
         return Measured(
             paced=first,
             burst=second,
