@@ -4,7 +4,7 @@ import json
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from decimal import Decimal
+from decimal import ROUND_HALF_UP, Decimal, localcontext
 from typing import Any
 
 import click
@@ -68,7 +68,7 @@ def number(said: str | None) -> str | None:
     """A decimal as it is looked at: eight places at most."""
     if said is None or len(said.partition(".")[2]) <= PLACES:
         return said
-    return f"{Decimal(said):.{PLACES}f}".rstrip("0").rstrip(".")
+    return _with_places(Decimal(said), PLACES)
 
 
 def price(said: str | None) -> str | None:
@@ -90,7 +90,13 @@ def _rounded(said: str | None, *, digits: int, places: int = 0) -> str | None:
         return said
     before = value.adjusted() + 1  # digits before the point; zero or less for the zeros after it
     wanted = places if places and before > 0 else max(digits - before, 0)
-    shown = f"{value:.{wanted}f}"
+    return _with_places(value, wanted)
+
+
+def _with_places(value: Decimal, places: int) -> str:
+    """Rounded as people do, whatever a library has made of this thread's decimal context."""
+    with localcontext(prec=60, rounding=ROUND_HALF_UP):
+        shown = f"{value:.{places}f}"
     return shown.rstrip("0").rstrip(".") if "." in shown else shown
 
 

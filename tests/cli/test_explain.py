@@ -81,7 +81,7 @@ def test_it_is_all_there_for_people(call: Call, signal_id: str) -> None:
         "decided after 0.250 s, finished after 2.000 s",
         "bid 50000.1, ask 50000.2",
         "balance 99807.28;",
-        "exposure elsewhere 1238.16;",
+        "exposure elsewhere 1238.17;",
         "made 2026-01-02T03:04:04Z, 1.0 s before receipt",
         "place buy 0.02 at market; cancel none",
         "market order: spread is small",
