@@ -170,7 +170,7 @@ in_turn = pytest.mark.parametrize(
     indirect=True,
 )
 at_once = pytest.mark.parametrize(
-    "broker", ["redis", pytest.param("rabbitmq", marks=[RABBITMQ, pytest.mark.long])], indirect=True
+    "broker", ["redis", pytest.param("rabbitmq", marks=RABBITMQ)], indirect=True
 )
 
 
@@ -196,7 +196,7 @@ def test_sigterm_to_one_process_after_the_other(composed_house_on: ComposedHouse
         assert trouble(house) == []
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @at_once
 def test_sigterm_to_all_at_once_and_a_start(composed_house_on: ComposedHouseMaker) -> None:
     with composed_house_on(**PATIENT) as house, loaded(house):
