@@ -85,19 +85,29 @@ class Caller(threading.Thread):
         self.join()
 
 
-def is_up(house: ComposedHouse) -> bool:
-    """Every program works: what it has to hold or to tell is there."""
-    try:
-        for name, url in house.probes.items():
+def down(house: ComposedHouse) -> list[str]:
+    """What does not work yet: what each program has to hold or to tell is not there."""
+    found = []
+    for name, url in house.probes.items():
+        try:
             if not requests.get(url, timeout=2).ok or len(house.processes(name)) < 1 + (name in PARENTS):
-                return False
-        return len(house.leases()) == 2 and house.paper.listeners() == 1 and house.holds(BEAT_LOCK)
-    except (requests.RequestException, KeyError, psutil.NoSuchProcess):
-        return False
+                found.append(name)
+        except (requests.RequestException, KeyError, psutil.NoSuchProcess) as error:
+            found.append(f"{name}: {error!r}")
+    with suppress(requests.RequestException):
+        found += [] if house.paper.listeners() == 1 else ["the stream's subscription"]
+    found += [] if len(house.leases()) == 2 else [f"leases: {house.leases()}"]
+    return found if house.holds(BEAT_LOCK) else [*found, "the lead of a beat"]
 
 
 def wait_until_up(house: ComposedHouse) -> None:
-    wait_until(lambda: is_up(house), what="every program", timeout_s=60, pause_s=0.3, tell=house.tell)
+    wait_until(
+        lambda: not down(house),
+        what="every program",
+        timeout_s=60,
+        pause_s=0.3,
+        tell=lambda: f"{down(house)}; {house.tell()}",
+    )
     stored = house.count("trading_signals")
     wait_until(lambda: house.count("trading_signals") > stored, what="the consumer", tell=house.tell)
 
