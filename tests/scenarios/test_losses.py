@@ -13,6 +13,7 @@ def test_a_loss_that_passes_the_threshold_is_published_once(house_on_redis: Hous
     ) as house:
         house.publish(market_signal("in", "BTCUSDT", amount=1000))
         house.wait_for_end("in")
+        wait_until(lambda: house.count("positions") > 0, what="the fill", tell=house.tell)
         (row,) = house.rows("SELECT average_price FROM positions")
         house.paper.set_price("BTCUSDT", round(row["average_price"] * 8 / 10))
         wait_until(
