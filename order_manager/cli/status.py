@@ -55,9 +55,10 @@ def look(rt: "Runtime", data_dir: Path) -> dict[str, Any]:
     from order_manager.cli.fleet_file import fleet_rows
     from order_manager.database import state_gauges as gauges
     from order_manager.database import wording
+    from order_manager.database.adjustments import recent_adjustments
     from order_manager.database.desk_views import list_in_flight, read_account
     from order_manager.database.lane_views import list_lanes
-    from order_manager.database.overview import adjustment_json, read_adjustments, read_glance
+    from order_manager.database.overview import read_glance
     from order_manager.database.queries import Page, list_positions
     from order_manager.database.state_metrics import read_state
     from order_manager.doctor.connections import looks_at_connections
@@ -101,7 +102,7 @@ def look(rt: "Runtime", data_dir: Path) -> dict[str, Any]:
         "lanes": [{**wording.lane_json(lane), "leased": leased.get(lane.symbol, False)} for lane in lanes],
         "lanes_total": total_lanes,
         "in_flight_orders": [wording.in_flight_json(one) for one in list_in_flight(rt.engine, limit=MOST)],
-        "adjustments": [adjustment_json(one) for one in read_adjustments(rt.engine)],
+        "adjustments": [wording.adjustment_json(one) for one in recent_adjustments(rt.engine)],
         "positions": [stored_position_json(one) for one in positions],
         "waiting": {
             "queued_signals": intake["queued_signals"],

@@ -4,14 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
 
 from sqlalchemy import Connection, Engine, text
 
 from order_manager.database.exposure_sql import OPEN, ORDER_VALUE, POSITION_VALUE
 from order_manager.database.rows import plain
-from order_manager.domain.events import iso
-from order_manager.domain.events import text as amount
 
 _EXPOSURE = text(f"""
     SELECT (SELECT coalesce(sum({POSITION_VALUE}), 0) FROM positions) AS positions,
@@ -64,17 +61,6 @@ _PNL = text("""
     GROUP BY moments.at ORDER BY moments.at
 """)
 
-# What no fill explained: by the newest rows, however many there are.
-_ADJUSTMENTS = text("""
-    SELECT asset, size_before, size_after, source, reason, created_at FROM (
-        SELECT * FROM position_adjustments ORDER BY id DESC LIMIT :limit
-    ) AS newest
-    WHERE size_after <> size_before AND created_at > now() - CAST(:span_s * interval '1 s' AS interval)
-    ORDER BY id DESC
-""")
-
-MAX_ADJUSTMENTS = 50
-DAY_S = 86_400
 MAX_LETTERS = 10_000
 MAX_SIGNALS = 10_000  # of the last hour
 MAX_ORDERS = 2000  # of the last hour, whose latency is counted
@@ -92,18 +78,6 @@ class Glance:
     new_letters: int  # counted up to MAX_LETTERS
     oldest_letter_at: datetime | None
     signals: Mapping[str, int]  # of the last hour, by state
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Adjustment:
-    """A position that was set right."""
-
-    asset: str
-    size_before: Decimal
-    size_after: Decimal
-    source: str  # which side was right: exchange, fills
-    reason: str
-    created_at: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,25 +119,6 @@ def read_glance(engine: Engine) -> Glance:
         oldest_letter_at=letters.oldest,
         signals={row.state: row.signals for row in signals},
     )
-
-
-def read_adjustments(engine: Engine) -> tuple[Adjustment, ...]:
-    """Of the last 24 hours, the newest first."""
-    with engine.connect() as connection:
-        rows = connection.execute(_ADJUSTMENTS, {"limit": MAX_ADJUSTMENTS, "span_s": DAY_S}).mappings()
-        sizes = ("size_before", "size_after")
-        return tuple(Adjustment(**{**row, **{name: plain(row[name]) for name in sizes}}) for row in rows)
-
-
-def adjustment_json(one: Adjustment) -> dict[str, Any]:
-    return {
-        "asset": one.asset,
-        "size_before": amount(one.size_before),
-        "size_after": amount(one.size_after),
-        "source": one.source,
-        "reason": one.reason,
-        "at": iso(one.created_at),
-    }
 
 
 def read_history(engine: Engine) -> History:

@@ -5,19 +5,15 @@ from collections.abc import Sequence
 
 from sqlalchemy import Engine, insert, select, text
 
+from order_manager.database.adjustments import adjustments_since
 from order_manager.database.tables import sync_runs
-from order_manager.domain.syncing import Adjustment, LaneSync, SyncRun
+from order_manager.domain.syncing import LaneSync, SyncRun
 
 _LANES = text("""
     SELECT symbol, coalesce(reconciled_at >= :at, false) AS is_done, coalesce(reconciled_orders, 0) AS seen,
         coalesce(corrected_orders, 0) AS corrected, coalesce(discrepancies, 0) AS discrepancies,
         CASE WHEN reconcile_failed_at >= :at THEN reconcile_error END AS error
     FROM lanes WHERE symbol = ANY(:symbols) ORDER BY symbol
-""")
-_ADJUSTMENTS = text("""
-    SELECT asset, position_idx, size_before, size_after, average_price_before, average_price_after, source,
-        reason, created_at
-    FROM position_adjustments WHERE asset = ANY(:symbols) AND created_at >= :at ORDER BY id LIMIT 100
 """)
 
 
@@ -40,14 +36,12 @@ class SyncStore:
             run = connection.execute(select(sync_runs).where(sync_runs.c.id == run_id)).first()
             if run is None:
                 return None
-            values = {"at": run.requested_at, "symbols": run.symbols}
-            lanes = connection.execute(_LANES, values).mappings()
-            adjustments = connection.execute(_ADJUSTMENTS, values).mappings()
+            lanes = connection.execute(_LANES, {"at": run.requested_at, "symbols": run.symbols}).mappings()
             return SyncRun(
                 id=str(run.id),
                 scope=run.scope,
                 asset=run.asset,
                 requested_at=run.requested_at,
                 lanes=tuple(LaneSync(**lane) for lane in lanes),
-                adjustments=tuple(Adjustment(**one) for one in adjustments),
+                adjustments=adjustments_since(connection, run.requested_at, symbols=run.symbols),
             )

@@ -11,6 +11,7 @@ from order_manager.database.trading_states import Changed
 from order_manager.database.waits import Waits
 from order_manager.domain.dead_letters import LetterSummary
 from order_manager.domain.events import iso, order_json, text
+from order_manager.domain.validating import Adjustment
 
 
 def signal_json(stored: StoredSignal) -> dict[str, Any]:
@@ -111,6 +112,17 @@ def lane_json(lane: LaneView) -> dict[str, Any]:
 
 def changed_json(changed: Changed) -> dict[str, Any]:
     return {"reason": changed.reason, "changed_at": iso(changed.at), "changed_by": changed.by}
+
+
+def adjustment_json(adjustment: Adjustment) -> dict[str, Any]:
+    return {
+        "asset": adjustment.asset,
+        "size_before": text(adjustment.size_before),
+        "size_after": text(adjustment.size_after),
+        "source": adjustment.source,
+        "reason": adjustment.reason,
+        "at": iso(adjustment.created_at),
+    }
 
 
 def letter_json(letter: LetterSummary) -> dict[str, Any]:

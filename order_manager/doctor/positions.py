@@ -4,13 +4,13 @@ from datetime import UTC
 
 from sqlalchemy import Engine
 
-from order_manager.database.overview import read_adjustments
+from order_manager.database.adjustments import recent_adjustments
 from order_manager.doctor.findings import Finding, ok, warning
 from order_manager.domain.events import text
 
 
 def look_at_positions(engine: Engine) -> list[Finding]:
-    adjustments = read_adjustments(engine)
+    adjustments = recent_adjustments(engine)
     if not adjustments:
         return [ok("positions", "none had to be set right within 24 h")]
     said = "; ".join(

@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from decimal import Decimal
+
+from order_manager.domain.validating import Adjustment
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -15,21 +16,6 @@ class LaneSync:
     corrected: int  # orders that changed
     discrepancies: int  # differences of the position that were corrected
     error: str | None  # of a try since the run began, while it is not done
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Adjustment:
-    """A leg of a position that was set right."""
-
-    asset: str
-    position_idx: int  # Bybit positionIdx
-    size_before: Decimal  # base, signed
-    size_after: Decimal
-    average_price_before: Decimal | None  # quote per base
-    average_price_after: Decimal | None
-    source: str  # which side was right: exchange or fills
-    reason: str
-    created_at: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

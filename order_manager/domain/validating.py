@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from datetime import datetime
 from decimal import Decimal
 
 from order_manager.domain.orders import ZERO
@@ -42,6 +43,21 @@ class LegDifference:
         if price is not None and leg.average_price is not None and not self.is_of_size:
             realized += self.size * (price - leg.average_price)
         return replace(leg, size=self.size, average_price=price, realized_pnl=realized)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Adjustment:
+    """A leg of a position that was set right."""
+
+    asset: str
+    position_idx: int  # Bybit positionIdx
+    size_before: Decimal  # base, signed
+    size_after: Decimal
+    average_price_before: Decimal | None  # quote per base
+    average_price_after: Decimal | None
+    source: str  # which side was right: exchange or fills
+    reason: str
+    created_at: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

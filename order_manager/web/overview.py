@@ -7,16 +7,11 @@ from flask import current_app
 from pydantic import Field
 
 from order_manager import processes
+from order_manager.database.adjustments import recent_adjustments
 from order_manager.database.desk_views import InFlight, list_in_flight, read_account
-from order_manager.database.overview import (
-    History,
-    adjustment_json,
-    read_adjustments,
-    read_glance,
-    read_history,
-)
+from order_manager.database.overview import History, read_glance, read_history
 from order_manager.database.signal_views import SignalState
-from order_manager.database.wording import account_json
+from order_manager.database.wording import account_json, adjustment_json
 from order_manager.domain.events import iso, text
 from order_manager.domain.state import TradingMode
 from order_manager.processes import Intake
@@ -178,7 +173,7 @@ def get_overview() -> dict[str, Any]:
         },
         "dead_letters": {"count": glance.new_letters, "oldest_received_at": iso(glance.oldest_letter_at)},
         **processes.intake_json(settings, intake),
-        "adjustments": [adjustment_json(one) for one in read_adjustments(engine)],
+        "adjustments": [adjustment_json(one) for one in recent_adjustments(engine)],
         "unanswered": [_unanswered_json(order) for order in unanswered],
         "signals": {state.value: glance.signals.get(state.value, 0) for state in SignalState},
         **_history_json(_history()),
